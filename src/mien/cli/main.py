@@ -1,0 +1,86 @@
+"""The program `mien`: finds the verb, runs it, and turns what goes wrong into a clear sentence."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from mien.cli.common import Output
+from mien.errors import ExitStatus, MienError
+from mien.version import __version__
+
+# A verb's module is imported only when the verb is asked for: `mien predict` starts without torch.
+VERBS: dict[str, str] = {
+    "predict": "mien.cli.predict:predict",
+    "models": "mien.cli.models:models",
+    "data": "mien.cli.data:data",
+    "filters": "mien.cli.filters:filters",
+    "recipes": "mien.cli.recipes:recipes",
+    "train": "mien.cli.train:train",
+    "evaluate": "mien.cli.evaluate:evaluate",
+    "export": "mien.cli.export:export",
+    "completion": "mien.cli.completion:completion",
+}
+
+
+class _Verbs(click.Group):
+    """A group that lists its verbs in the order of the work and imports each one when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module, attribute = VERBS[cmd_name].split(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(
+    cls=_Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Examples:
+  mien predict photo.jpg                  the emotions of the faces in a photo
+  mien data prepare fer2013.csv --out data/fer2013
+  mien train cnn5 --data data/fer2013 --out runs/cnn5
+  mien evaluate runs/cnn5 --data data/fer2013 --split validation""",
+)
+@click.version_option(__version__, prog_name="mien")
+def cli() -> None:
+    """Read facial expressions, and train, compare and combine the networks that do it.
+
+    Results go to standard output, everything else to standard error.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit status (see `mien.errors.ExitStatus`)."""
+    try:
+        result = cli.main(args=arguments, prog_name="mien", standalone_mode=False)
+    except click.exceptions.Abort:
+        return _interrupted()
+    except KeyboardInterrupt:
+        return _interrupted()
+    except click.ClickException as error:
+        error.show()
+        return ExitStatus.USAGE
+    except MienError as error:
+        Output().error(error)
+        return ExitStatus.FAILURE
+    except BrokenPipeError:
+        # The reader of our output has gone (`mien … | head`); nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.OK
+    return result if isinstance(result, int) else ExitStatus.OK
+
+
+def _interrupted() -> int:
+    click.echo("interrupted", err=True)
+    return ExitStatus.INTERRUPTED

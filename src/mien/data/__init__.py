@@ -1,0 +1,1 @@
+"""Data sets: readers of every form in which people have them, and the prepared cache."""

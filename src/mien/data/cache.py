@@ -1,0 +1,199 @@
+"""The prepared data set: a folder of memory-mapped arrays with a checksum and its provenance.
+
+A folder holds
+
+- `images.npy`, uint8, N×H×W (grey) or N×H×W×3 (RGB),
+- `labels.npy`, int8, N; -1 where the emotion is not known,
+- `splits.npy`, uint8, N; an index into `meta.json`'s `splits`,
+- `names.npy`, fixed-width text, N; unique within a split,
+- `votes.npy`, uint8, N×10, FER+'s votes; only where they were given,
+- `meta.json`, the format's version, the names of the splits, the checksum and the provenance.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.emotions import FERPLUS_VOTES
+from mien.errors import MienError, nearest
+from mien.files import atomic_directory
+
+FORMAT = 1
+SPLITS: tuple[str, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images with labels, names and splits; the arrays are maps of files where they come from one.
+
+    Attributes:
+        images: uint8, N×H×W or N×H×W×3 (RGB).
+        labels: int8, N; 0 to 6 as in `mien.emotions.EMOTIONS`, -1 unknown.
+        splits: uint8, N; an index into `split_names`.
+        names: text, N; unique within a split.
+        votes: uint8, N×10 in the order of `mien.emotions.FERPLUS_VOTES`, or None.
+        split_names: the splits, in the order of their first use.
+        provenance: where the rows came from, as plain JSON values.
+        checksum: SHA-256 over images, labels, splits, names and votes.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int8]
+    splits: NDArray[np.uint8]
+    names: NDArray[np.str_]
+    votes: NDArray[np.uint8] | None
+    split_names: tuple[str, ...]
+    provenance: Mapping[str, Any]
+    checksum: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images in pixels."""
+        return self.images.shape[1], self.images.shape[2]
+
+    @property
+    def color(self) -> bool:
+        """Whether the images have three channels."""
+        return self.images.ndim == 4
+
+    def indices(self, split: str) -> NDArray[np.intp]:
+        """Return the rows of a split, in order.
+
+        Raises:
+            MienError: there is no such split.
+        """
+        if split not in self.split_names:
+            raise MienError(
+                f"the data set has no split {split!r}", hint=nearest(split, self.split_names)
+            )
+        return np.flatnonzero(self.splits == self.split_names.index(split))
+
+    def subset(self, split: str) -> Dataset:
+        """Return the rows of one split as arrays of their own, with a checksum of their own."""
+        rows = self.indices(split)
+        return from_arrays(
+            images=self.images[rows],
+            labels=self.labels[rows],
+            splits=np.zeros(len(rows), np.uint8),
+            names=self.names[rows],
+            votes=None if self.votes is None else self.votes[rows],
+            split_names=(split,),
+            provenance=self.provenance,
+        )
+
+
+def from_arrays(
+    *,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int8],
+    splits: NDArray[np.uint8],
+    names: NDArray[np.str_],
+    split_names: tuple[str, ...],
+    votes: NDArray[np.uint8] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """Check the arrays against each other and return them as a `Dataset`.
+
+    Raises:
+        ValueError: shapes or dtypes do not fit together.
+    """
+    count = len(images)
+    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise ValueError(f"images must be uint8 N×H×W or N×H×W×3, not {images.dtype} {images.shape}")
+    expected: list[tuple[str, NDArray[Any], tuple[int, ...]]] = [
+        ("labels", labels, (count,)),
+        ("splits", splits, (count,)),
+        ("names", names, (count,)),
+    ]
+    if votes is not None:
+        expected.append(("votes", votes, (count, len(FERPLUS_VOTES))))
+    for name, array, shape in expected:
+        if array.shape != shape:
+            raise ValueError(f"{name} must have the shape {shape}, not {array.shape}")
+    digest = hashlib.sha256(json.dumps([FORMAT, list(images.shape), split_names]).encode())
+    for part in (images, labels, splits, names, votes):
+        if part is not None:
+            digest.update(np.ascontiguousarray(part).data)
+    return Dataset(
+        images, labels, splits, names, votes, split_names, dict(provenance or {}), digest.hexdigest()
+    )
+
+
+def save(dataset: Dataset, folder: Path | str) -> None:
+    """Write a data set to a new folder, whole or not at all.
+
+    Raises:
+        MienError: the folder exists and is not empty.
+    """
+    with atomic_directory(folder) as temporary:
+        np.save(temporary / "images.npy", dataset.images)
+        np.save(temporary / "labels.npy", dataset.labels)
+        np.save(temporary / "splits.npy", dataset.splits)
+        np.save(temporary / "names.npy", dataset.names)
+        if dataset.votes is not None:
+            np.save(temporary / "votes.npy", dataset.votes)
+        meta = {
+            "format": FORMAT,
+            "splits": dataset.split_names,
+            "checksum": dataset.checksum,
+            "provenance": dataset.provenance,
+        }
+        (temporary / "meta.json").write_text(json.dumps(meta, indent=2, ensure_ascii=False) + "\n")
+
+
+def load(folder: Path | str, *, verify: bool = False) -> Dataset:
+    """Open a data set that `save` or `mien data prepare` wrote; the images are memory-mapped.
+
+    Args:
+        folder: the data set's folder.
+        verify: read everything and compare it with the checksum.
+
+    Raises:
+        MienError: the folder is not a data set, is damaged, or is of another format's version.
+    """
+    folder = Path(folder)
+    hint = "make one with: mien data prepare SOURCE --out DIR"
+    if not (folder / "meta.json").is_file():
+        raise MienError(f"{folder} is not a prepared data set (no meta.json)", hint=hint)
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+        if meta["format"] != FORMAT:
+            raise MienError(
+                f"{folder} has the format {meta['format']}, this version reads {FORMAT}", hint=hint
+            )
+        has_votes = (folder / "votes.npy").is_file()
+        dataset = Dataset(
+            images=np.load(folder / "images.npy", mmap_mode="r"),
+            labels=np.load(folder / "labels.npy", mmap_mode="r"),
+            splits=np.load(folder / "splits.npy", mmap_mode="r"),
+            names=np.load(folder / "names.npy", mmap_mode="r"),
+            votes=np.load(folder / "votes.npy", mmap_mode="r") if has_votes else None,
+            split_names=tuple(meta["splits"]),
+            provenance=meta["provenance"],
+            checksum=meta["checksum"],
+        )
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise MienError(f"the data set {folder} is damaged: {error}", hint=hint) from error
+    if verify:
+        actual = from_arrays(
+            images=dataset.images,
+            labels=dataset.labels,
+            splits=dataset.splits,
+            names=dataset.names,
+            votes=dataset.votes,
+            split_names=dataset.split_names,
+        ).checksum
+        if actual != dataset.checksum:
+            raise MienError(f"the data set {folder} is damaged: its checksum differs", hint=hint)
+    return dataset

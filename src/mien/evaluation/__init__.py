@@ -1,0 +1,1 @@
+"""Evaluation: predictions, metrics, test-time augmentation and plots."""

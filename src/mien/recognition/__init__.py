@@ -1,0 +1,1 @@
+"""Recognition: from a picture to faces with emotions, without torch."""
