@@ -1,0 +1,134 @@
+"""Pictures of results as PNG: the confusion matrix, and the curves of a training.
+
+They are drawn with matplotlib's objects alone (no pyplot), so that drawing one changes nothing for
+other code in the process and needs no display. The colors are Okabe and Ito's, which people with
+any color vision can tell apart.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import MienError, missing_extra
+from mien.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TRAIN_COLOR = "#0072B2"
+VALIDATION_COLOR = "#D55E00"
+INK = "#333333"
+FAINT = "#DDDDDD"
+DPI = 160
+
+HISTORY_COLUMNS = (
+    "epoch",
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+)
+
+
+def training_curves(history: Path | str, path: Path | str) -> None:
+    """Draw train and validation accuracy and loss by epoch from a run's `history.csv`.
+
+    The epoch with the best validation accuracy (the first of equals) is marked in both panels.
+    Cells that are empty or no numbers leave a gap in the curve.
+
+    Args:
+        history: a CSV file with at least the columns `HISTORY_COLUMNS`; accuracies are fractions
+            from 0 to 1.
+        path: the PNG to write, whole or not at all.
+
+    Raises:
+        MienError: the history cannot be read, lacks a column or has no rows, or matplotlib is not
+            installed.
+    """
+    columns = _read_history(Path(history))
+    epochs = columns["epoch"]
+    validation = columns["validation_accuracy"]
+    best = None if np.isnan(validation).all() else int(np.nanargmax(validation))
+
+    figure = _new_figure(10, 4.2)
+    accuracy_axes, loss_axes = figure.subplots(1, 2)
+    for axes, quantity, scale in ((accuracy_axes, "accuracy", 100.0), (loss_axes, "loss", 1.0)):
+        for part, color in (("train", TRAIN_COLOR), ("validation", VALIDATION_COLOR)):
+            values = columns[f"{part}_{quantity}"] * scale
+            # A single epoch is a point, which a line without markers would not show.
+            marker = "o" if len(values) < 10 else None
+            axes.plot(epochs, values, color=color, label=part, linewidth=1.8, marker=marker, ms=4)
+        _finish_curve_axes(axes, quantity, epochs)
+    accuracy_axes.set_ylabel("accuracy (%)", color=INK)
+    loss_axes.set_ylabel("loss", color=INK)
+    if best is not None:
+        _mark_best(accuracy_axes, epochs[best], validation[best] * 100, suffix=" %")
+        _mark_best(loss_axes, epochs[best], columns["validation_loss"][best])
+    lines, names = accuracy_axes.get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=2, frameon=False, labelcolor=INK)
+    _save(figure, Path(path))
+
+
+def _read_history(path: Path) -> dict[str, NDArray[np.float64]]:
+    """Return the columns that are drawn as float64 arrays of the same length."""
+    try:
+        table = np.genfromtxt(path, delimiter=",", names=True, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise MienError(f"the history {path} cannot be read: {error}") from error
+    found = table.dtype.names or ()
+    missing = [name for name in HISTORY_COLUMNS if name not in found]
+    if missing:
+        raise MienError(f"the history {path} has no column {', '.join(missing)}")
+    if table.size == 0:
+        raise MienError(f"the history {path} has no epochs yet")
+    return {name: np.atleast_1d(table[name]).astype(np.float64) for name in HISTORY_COLUMNS}
+
+
+def _finish_curve_axes(axes: Axes, quantity: str, epochs: NDArray[np.float64]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_title(quantity.capitalize(), loc="left", fontsize=11, color=INK)
+    axes.set_xlabel("epoch", color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    if len(epochs) == 1:
+        axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(INK)
+    axes.tick_params(colors=INK, labelsize=9)
+
+
+def _mark_best(axes: Axes, epoch: float, value: float, *, suffix: str = "") -> None:
+    """Mark the best epoch with a line, and write its figure in the free strip above the curves."""
+    axes.axvline(epoch, color=INK, linewidth=0.9, linestyle=(0, (3, 3)))
+    if np.isnan(value):
+        return
+    axes.plot([epoch], [value], "o", color=VALIDATION_COLOR, mec="white", mew=1.2, ms=8, zorder=5)
+    digits = 2 if suffix else 3
+    axes.set_title(
+        f"best epoch {epoch:.0f}: validation {value:.{digits}f}{suffix}",
+        loc="right",
+        fontsize=9,
+        color=INK,
+    )
+
+
+def _new_figure(width: float, height: float) -> Figure:
+    """Return an empty white figure of a size in inches."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise missing_extra("drawing plots", "train") from error
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        # Without the library's version in the file, the same figures give the same bytes.
+        figure.savefig(temporary, format="png", metadata={"Software": None})
