@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.emotions import EMOTIONS
 from mien.errors import MienError, missing_extra
 from mien.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from mien.evaluation.metrics import Metrics
 
 TRAIN_COLOR = "#0072B2"
 VALIDATION_COLOR = "#D55E00"
@@ -72,6 +75,65 @@ def training_curves(history: Path | str, path: Path | str) -> None:
     lines, names = accuracy_axes.get_legend_handles_labels()
     figure.legend(lines, names, loc="outside lower center", ncols=2, frameon=False, labelcolor=INK)
     _save(figure, Path(path))
+
+
+def confusion_matrix(metrics: Metrics, path: Path | str, *, split: str) -> None:
+    """Draw the confusion matrix in counts and, beside it, in percent of the true emotion.
+
+    Both panels are shaded by the percentages, so that a rare emotion's row can be read too.
+
+    Args:
+        metrics: the figures of a predictions file.
+        path: the PNG to write, whole or not at all.
+        split: the name of the images for the title.
+
+    Raises:
+        MienError: matplotlib is not installed.
+    """
+    support = metrics.confusion.sum(axis=1, keepdims=True)
+    rates = 100 * metrics.confusion / np.maximum(support, 1)
+    low, high = (100 * end for end in metrics.accuracy_interval)
+
+    figure = _new_figure(12, 6)
+    figure.suptitle(
+        f"{split}: {metrics.count:,} images, accuracy {100 * metrics.accuracy:.2f} % "
+        f"(95 % interval {low:.2f} to {high:.2f})",
+        fontsize=13,
+        color=INK,
+    )
+    counts_axes, rates_axes = figure.subplots(1, 2)
+    _draw_matrix(counts_axes, rates, [[f"{cell:,}" for cell in row] for row in metrics.confusion])
+    counts_axes.set_title("Images", loc="left", fontsize=11, color=INK)
+    counts_axes.set_ylabel("true emotion", color=INK)
+    # A row without images has no rates.
+    texts = [
+        [f"{rate:.1f}" if total else "–" for rate in row]
+        for row, total in zip(rates, support[:, 0], strict=True)
+    ]
+    _draw_matrix(rates_axes, rates, texts)
+    rates_axes.set_title("Percent of the true emotion", loc="left", fontsize=11, color=INK)
+    _save(figure, Path(path))
+
+
+def _draw_matrix(axes: Axes, shades: NDArray[np.float64], texts: list[list[str]]) -> None:
+    """Draw cells shaded 0 to 100 with a text in each."""
+    axes.imshow(shades, cmap="Blues", vmin=0, vmax=100)
+    for row, line in enumerate(texts):
+        for column, text in enumerate(line):
+            color = "white" if shades[row, column] > 55 else INK
+            axes.text(column, row, text, ha="center", va="center", fontsize=10, color=color)
+    places = range(len(EMOTIONS))
+    axes.set_xticks(places, EMOTIONS, rotation=30, ha="right", rotation_mode="anchor", color=INK)
+    axes.set_yticks(places, EMOTIONS, color=INK)
+    axes.set_xlabel("predicted emotion", color=INK)
+    axes.tick_params(length=0, labelsize=10)
+    # White lines between the cells, on the minor ticks' places.
+    edges = np.arange(len(EMOTIONS) + 1) - 0.5
+    axes.set_xticks(edges, minor=True)
+    axes.set_yticks(edges, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="minor", length=0)
+    axes.spines[:].set_visible(False)
 
 
 def _read_history(path: Path) -> dict[str, NDArray[np.float64]]:
