@@ -110,7 +110,9 @@ def from_arrays(
     """
     count = len(images)
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
-        raise ValueError(f"images must be uint8 N×H×W or N×H×W×3, not {images.dtype} {images.shape}")
+        raise ValueError(
+            f"images must be uint8 N×H×W or N×H×W×3, not {images.dtype} {images.shape}"
+        )
     expected: list[tuple[str, NDArray[Any], tuple[int, ...]]] = [
         ("labels", labels, (count,)),
         ("splits", splits, (count,)),
@@ -126,7 +128,14 @@ def from_arrays(
         if part is not None:
             digest.update(np.ascontiguousarray(part).data)
     return Dataset(
-        images, labels, splits, names, votes, split_names, dict(provenance or {}), digest.hexdigest()
+        images,
+        labels,
+        splits,
+        names,
+        votes,
+        split_names,
+        dict(provenance or {}),
+        digest.hexdigest(),
     )
 
 
@@ -138,18 +147,24 @@ def save(dataset: Dataset, folder: Path | str) -> None:
     """
     with atomic_directory(folder) as temporary:
         np.save(temporary / "images.npy", dataset.images)
-        np.save(temporary / "labels.npy", dataset.labels)
-        np.save(temporary / "splits.npy", dataset.splits)
-        np.save(temporary / "names.npy", dataset.names)
-        if dataset.votes is not None:
-            np.save(temporary / "votes.npy", dataset.votes)
-        meta = {
-            "format": FORMAT,
-            "splits": dataset.split_names,
-            "checksum": dataset.checksum,
-            "provenance": dataset.provenance,
-        }
-        (temporary / "meta.json").write_text(json.dumps(meta, indent=2, ensure_ascii=False) + "\n")
+        save_all_but_images(dataset, temporary)
+
+
+def save_all_but_images(dataset: Dataset, folder: Path) -> None:
+    """Write everything but `images.npy` to a folder that nobody reads yet."""
+    np.save(folder / "labels.npy", dataset.labels)
+    np.save(folder / "splits.npy", dataset.splits)
+    np.save(folder / "names.npy", dataset.names)
+    if dataset.votes is not None:
+        np.save(folder / "votes.npy", dataset.votes)
+    meta = {
+        "format": FORMAT,
+        "splits": dataset.split_names,
+        "checksum": dataset.checksum,
+        "provenance": dataset.provenance,
+    }
+    text = json.dumps(meta, indent=2, ensure_ascii=False) + "\n"
+    (folder / "meta.json").write_text(text, encoding="utf-8")
 
 
 def load(folder: Path | str, *, verify: bool = False) -> Dataset:
@@ -167,7 +182,7 @@ def load(folder: Path | str, *, verify: bool = False) -> Dataset:
     if not (folder / "meta.json").is_file():
         raise MienError(f"{folder} is not a prepared data set (no meta.json)", hint=hint)
     try:
-        meta = json.loads((folder / "meta.json").read_text())
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         if meta["format"] != FORMAT:
             raise MienError(
                 f"{folder} has the format {meta['format']}, this version reads {FORMAT}", hint=hint

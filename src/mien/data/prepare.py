@@ -1,0 +1,118 @@
+"""From the sources to a prepared data set: recognize, read, report what is bad, write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mien.data import votes as ferplus
+from mien.data.builder import Builder
+from mien.data.cache import Dataset, load, save_all_but_images
+from mien.data.decoding import Form
+from mien.data.problems import BadRowsError, Problems
+from mien.data.readers import discover
+from mien.data.readers.base import Reader
+from mien.errors import MienError
+from mien.files import atomic_directory, sha256
+from mien.progress import Progress, silent
+from mien.version import __version__
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set that was written, and the bad rows that were left out of it."""
+
+    dataset: Dataset
+    skipped: Problems
+
+
+def prepare(
+    sources: Sequence[Path | str],
+    out: Path | str,
+    *,
+    form: Form | None = None,
+    skip_bad: bool = False,
+    progress: Progress = silent,
+) -> Prepared:
+    """Read FER2013 in any of its forms, or images in folders, and write a data set.
+
+    Args:
+        sources: files and folders; `mien.data.readers` lists what is recognized.
+        out: the new data set's folder.
+        form: the images' size and channels; by default their own size, grey.
+        skip_bad: leave bad rows out instead of raising an error.
+        progress: is told the rows done of about how many.
+
+    Returns:
+        The data set, opened from `out`, and what was skipped.
+
+    Raises:
+        BadRowsError: rows are bad; all of them are named and nothing is written.
+        MienError: a source is not recognized, images differ in size, names or votes do not fit, or
+            `out` is not empty.
+    """
+    form = form or Form()
+    problems = Problems()
+    with atomic_directory(out) as folder, Builder(folder, form) as builder:
+        readers, ballot = discover([Path(source) for source in sources])
+        if ballot is not None:
+            _check_order(readers)
+        _read(readers, builder, form, problems, progress)
+        votes = None if ballot is None else ferplus.read(ballot, problems)
+        if problems and not skip_bad:
+            raise BadRowsError(problems)
+        provenance = _provenance(readers, ballot, problems)
+        provenance["options"] = {"size": form.size, "color": form.color, "skip_bad": skip_bad}
+        dataset = builder.finish(votes, provenance)
+        save_all_but_images(dataset, folder)
+    return Prepared(load(out), problems)
+
+
+def _read(
+    readers: list[Reader], builder: Builder, form: Form, problems: Problems, progress: Progress
+) -> None:
+    for reader in readers:
+        for rows in reader.read(color=form.color, problems=problems):
+            builder.append(rows, reader)
+            # What a table holds is estimated, so the bar must not end before its time.
+            progress(len(builder), max(sum(reader.rows for reader in readers), len(builder)))
+        builder.finish_source(reader)
+
+
+def _check_order(readers: list[Reader]) -> None:
+    """FER+'s votes have no names to join by, so the rows must be in FER2013's order."""
+    for reader in readers:
+        if not reader.in_order:
+            raise MienError(
+                f"FER+'s votes are joined row by row, and {reader.path} ({reader.format}) "
+                "has not kept FER2013's order",
+                hint="give FER2013 as CSV or Parquet, or leave the votes out",
+            )
+
+
+def _provenance(readers: list[Reader], ballot: Path | None, problems: Problems) -> dict[str, Any]:
+    """Say where the rows came from; names only, no path tells of this machine.
+
+    Raises:
+        MienError: two sources are the same file.
+    """
+    sources = [
+        {"name": reader.path.resolve().name, "format": reader.format, "sha256": reader.sha256()}
+        for reader in readers
+    ]
+    if ballot is not None:
+        sources.append({"name": ballot.name, "format": "FER+ votes", "sha256": sha256(ballot)})
+    by_digest: dict[str, str] = {}
+    for source in sources:
+        other = by_digest.setdefault(source["sha256"], source["name"])
+        if other is not source["name"]:
+            raise MienError(f"the sources {other} and {source['name']} are the same")
+    return {
+        "sources": sources,
+        "skipped": problems.counts(),
+        "mien": __version__,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,120 @@
+"""What every reader of a source offers, and the rows that it gives."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.data.problems import Problems
+from mien.data.splits import split_order
+from mien.files import sha256
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some good rows of a source; all five have the same length.
+
+    Attributes:
+        images: uint8, each H×W or H×W×3 (RGB); one array where all have one size.
+        labels: 0 to 6, or -1 where the emotion is not known.
+        splits: names out of `mien.data.cache.SPLITS`.
+        names: unique within a split.
+        places: each row's place in its split of this source from 0, bad rows counted: what
+            FER+'s votes are joined by.
+    """
+
+    images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
+    labels: Sequence[int]
+    splits: Sequence[str]
+    names: Sequence[str]
+    places: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Reader(ABC):
+    """One source in one format; a subclass is a format, and `mien.data.readers` lists them.
+
+    Attributes:
+        format: the format's name, for people.
+        in_order: rows come in the order of the official file, so FER+'s votes can be joined.
+        own_names: names are the data's own, which need not be unique.
+        path: the file or folder.
+        split: the split that the path's name spells, where the whole source is one split.
+        rows: about how many rows there are, for the progress bar.
+        seen: rows seen so far by split, bad ones counted.
+    """
+
+    format: ClassVar[str]
+    in_order: ClassVar[bool] = True
+    own_names: ClassVar[bool] = False
+    suffix: ClassVar[str] = ""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.split: str | None = None
+        self.rows = 0
+        self.seen: Counter[str] = Counter()
+
+    @classmethod
+    def find(cls, path: Path) -> list[Self]:
+        """Return a reader for each source of this format that `path` is or, a folder, holds."""
+        files = [path] if path.is_file() else visible(path, cls.suffix)
+        found = [cls(file) for file in files if cls.recognizes(file)]
+        return sorted(found, key=lambda reader: (split_order(reader.split), natural(reader.path)))
+
+    @classmethod
+    @abstractmethod
+    def recognizes(cls, path: Path) -> bool:
+        """Say whether a file is of this format, by a look at its beginning."""
+
+    @abstractmethod
+    def read(self, *, color: bool, problems: Problems) -> Iterator[Rows]:
+        """Give the good rows, batch by batch, and add what is bad to `problems`.
+
+        A reader whose format has only grey images may give these where `color` is asked for.
+        """
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of the source."""
+        return sha256(self.path)
+
+    def place(self, split: str) -> int:
+        """Count a row of `split`, good or bad, and return its place."""
+        place = self.seen[split]
+        self.seen[split] += 1
+        return place
+
+
+def visible(folder: Path, suffix: str = "") -> list[Path]:
+    """Return the files under `folder` whose name ends so, without hidden ones, in natural order."""
+    return sorted(
+        (
+            path
+            for path in folder.rglob("*")
+            if path.name.casefold().endswith(suffix)
+            and path.is_file()
+            and not any(map(hidden, path.relative_to(folder).parts))
+        ),
+        key=natural,
+    )
+
+
+def hidden(name: str) -> bool:
+    """Say whether a file's or folder's name is one that systems make for themselves."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def natural(path: Path) -> list[tuple[int, str]]:
+    """Return a key that sorts `a2` before `a10`."""
+    parts = re.split(r"(\d+)", path.as_posix())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -1,0 +1,169 @@
+"""FER2013 as CSV, one row an image: `fer2013.csv`, `icml_face_data.csv`, `train.csv`, `test.csv`.
+
+The columns are found by name, in any order: `pixels`, 2,304 numbers from 0 to 255; `emotion`, the
+label, absent where it is not known; `Usage`, the split, absent in the contest's two files, whose
+names then say it. Quotes, blanks around names, CRLF, a byte order mark and a missing end of the
+last line are accepted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.data.problems import Kind, Problems
+from mien.data.readers.base import Reader, Rows
+from mien.data.readers.digits import BadPixelsError, parse_careful, parse_fast
+from mien.data.splits import split_named, split_of_file
+from mien.data.tables import header, split_fields
+from mien.emotions import EMOTIONS, UNKNOWN, canonical
+
+SIDE = 48
+"""Height and width of FER2013's images in pixels."""
+
+# Rows parsed together: about 130 KB of text, which stays in the processor's cache.
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class _Line:
+    number: int
+    name: str
+    pixels: bytes
+    label: int | None  # None: bad
+    split: str | None  # None: bad
+    place: int
+    whole: bool  # the line has an end, so it is not where a truncated file breaks off
+
+
+class PixelCsv(Reader):
+    """A CSV file with a column `pixels`."""
+
+    format = "FER2013 CSV"
+    suffix = ".csv"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.columns = header(path)
+        if "usage" not in self.columns:
+            # The contest's test.csv has only pixels, its train.csv has labels, too.
+            by_content = "train" if "emotion" in self.columns else "test"
+            self.split = split_of_file(path.stem) or by_content
+        with path.open("rb") as file:
+            file.readline()
+            first = file.readline()
+        self.rows = path.stat().st_size // max(len(first), 1)
+        self._labels: dict[bytes, int | None] = {}
+        self._usages: dict[bytes, str | None] = {}
+
+    @classmethod
+    def recognizes(cls, path: Path) -> bool:
+        """Say whether a file's first line names a column `pixels`."""
+        return "pixels" in header(path)
+
+    def read(self, *, color: bool, problems: Problems) -> Iterator[Rows]:
+        """Give the good rows; the images are always grey."""
+        lines: list[_Line] = []
+        index = 0
+        with self.path.open("rb") as file:
+            file.readline()
+            for number, text in enumerate(file, start=2):
+                if not text.strip():
+                    continue
+                line = self._line(text, number, index, problems)
+                index += 1
+                if line is not None:
+                    lines.append(line)
+                if len(lines) == _BATCH:
+                    yield self._rows(lines, problems)
+                    lines = []
+        if lines:
+            yield self._rows(lines, problems)
+
+    def _line(self, text: bytes, number: int, index: int, problems: Problems) -> _Line | None:
+        """Take a line apart; report all but its pixels."""
+        whole = text.endswith(b"\n")
+        fields = split_fields(text)
+        if len(fields) != len(self.columns):
+            what = f"{len(fields)} fields instead of {len(self.columns)}"
+            self._report(Kind.FIELDS, number, what, whole, problems)
+            if self.split is not None:
+                self.place(self.split)
+            return None
+        values = dict(zip(self.columns, fields, strict=True))
+
+        split = self.split
+        if "usage" in values:
+            split = self._split(values["usage"])
+            if split is None:
+                known = "Training, PublicTest, PrivateTest"
+                what = f"the usage {_shown(values['usage'])} is none of {known}"
+                self._report(Kind.USAGE, number, what, whole, problems)
+        label: int | None = UNKNOWN
+        if "emotion" in values:
+            label = self._label(values["emotion"])
+            if label is None:
+                what = f"the label {_shown(values['emotion'])} is none of 0 to {len(EMOTIONS) - 1}"
+                self._report(Kind.LABEL, number, what, True, problems)
+        place = 0 if split is None else self.place(split)
+        return _Line(number, f"fer{index:07d}", values["pixels"], label, split, place, whole)
+
+    def _rows(self, lines: list[_Line], problems: Problems) -> Rows:
+        """Parse the pixels of some lines; report those that are bad."""
+        images = parse_fast([line.pixels for line in lines], SIDE * SIDE)
+        if images is None:
+            parsed = [self._careful(line, problems) for line in lines]
+        else:
+            parsed = list(images)
+        good = [
+            (line, image, line.label, line.split)
+            for line, image in zip(lines, parsed, strict=True)
+            if image is not None and line.label is not None and line.split is not None
+        ]
+        if images is None or len(good) < len(lines):
+            images = np.array([image for _, image, _, _ in good], np.uint8)
+        return Rows(
+            images=images.reshape(-1, SIDE, SIDE),
+            labels=[label for _, _, label, _ in good],
+            splits=[split for _, _, _, split in good],
+            names=[line.name for line, _, _, _ in good],
+            places=[line.place for line, _, _, _ in good],
+        )
+
+    def _careful(self, line: _Line, problems: Problems) -> NDArray[np.uint8] | None:
+        """Parse one line's pixels, of which something in its batch was not plain."""
+        images = parse_fast([line.pixels], SIDE * SIDE)
+        if images is not None:
+            return images.reshape(-1)
+        try:
+            return parse_careful(line.pixels, SIDE * SIDE)
+        except BadPixelsError as error:
+            self._report(error.kind, line.number, error.text, line.whole, problems)
+            return None
+
+    def _report(self, kind: Kind, number: int, what: str, whole: bool, problems: Problems) -> None:
+        if not whole:
+            kind, what = Kind.TRUNCATED, f"{what}; the file ends within this row"
+        problems.add(kind, self.path.name, number, what)
+
+    def _label(self, field: bytes) -> int | None:
+        """Return a label, or None for a bad one."""
+        if field not in self._labels:
+            emotion = canonical(field.decode(errors="replace"))
+            self._labels[field] = None if emotion is None else EMOTIONS.index(emotion)
+        return self._labels[field]
+
+    def _split(self, field: bytes) -> str | None:
+        if field not in self._usages:
+            self._usages[field] = split_named(field.decode(errors="replace"))
+        return self._usages[field]
+
+
+def _shown(field: bytes) -> str:
+    text = field.decode(errors="replace")
+    return repr(re.sub(r"(?<=.{20}).+", "…", text))
