@@ -7,6 +7,7 @@ any color vision can tell apart.
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,16 +140,26 @@ def _draw_matrix(axes: Axes, shades: NDArray[np.float64], texts: list[list[str]]
 def _read_history(path: Path) -> dict[str, NDArray[np.float64]]:
     """Return the columns that are drawn as float64 arrays of the same length."""
     try:
-        table = np.genfromtxt(path, delimiter=",", names=True, encoding="utf-8")
-    except (OSError, ValueError) as error:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            found = reader.fieldnames or ()
+            rows = list(reader)
+    except (OSError, ValueError, csv.Error) as error:
         raise MienError(f"the history {path} cannot be read: {error}") from error
-    found = table.dtype.names or ()
     missing = [name for name in HISTORY_COLUMNS if name not in found]
     if missing:
         raise MienError(f"the history {path} has no column {', '.join(missing)}")
-    if table.size == 0:
+    if not rows:
         raise MienError(f"the history {path} has no epochs yet")
-    return {name: np.atleast_1d(table[name]).astype(np.float64) for name in HISTORY_COLUMNS}
+    return {name: np.array([_number(row[name]) for row in rows]) for name in HISTORY_COLUMNS}
+
+
+def _number(cell: str | None) -> float:
+    """Return a cell as a number; NaN for what is empty, cut off (None) or no number."""
+    try:
+        return float(cell or "nan")
+    except ValueError:
+        return float("nan")
 
 
 def _finish_curve_axes(axes: Axes, quantity: str, epochs: NDArray[np.float64]) -> None:
@@ -193,4 +204,10 @@ def _new_figure(width: float, height: float) -> Figure:
 def _save(figure: Figure, path: Path) -> None:
     with atomic_path(path) as temporary:
         # Without the library's version in the file, the same figures give the same bytes.
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+        figure.savefig(
+            temporary,
+            format="png",
+            bbox_inches="tight",
+            pad_inches=0.15,
+            metadata={"Software": None},
+        )

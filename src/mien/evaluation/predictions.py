@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,28 @@ class Predictions:
         with atomic_path(path) as temporary:
             pyarrow.parquet.write_table(table, temporary, compression="zstd")
 
+    def with_labels(self, names: NDArray[np.str_], labels: NDArray[np.int8]) -> Predictions:
+        """Return the same predictions with labels, found by name, where there were none.
+
+        Args:
+            names: text, M; unique; the images whose emotion is known elsewhere, in any order.
+            labels: int8, M; -1 unknown.
+
+        Raises:
+            MienError: an image without a label is not among the names.
+        """
+        label_of = dict(zip(names.tolist(), labels.tolist(), strict=True))
+        filled = self.labels.copy()
+        for index in np.flatnonzero(~self.labeled).tolist():
+            name = str(self.names[index])
+            if name not in label_of:
+                raise MienError(
+                    f"{_row(self.names, index)} of the predictions is not in the data set's split",
+                    hint="give the data and the split that the predictions were made of",
+                )
+            filled[index] = label_of[name]
+        return replace(self, labels=filled)
+
     @classmethod
     def load(cls, path: Path | str) -> Predictions:
         """Read a predictions file: Parquet, or CSV where the suffix is `.csv`.
@@ -102,15 +124,11 @@ class Predictions:
         """
         path = Path(path)
         table = _read_table(path)
-        missing = [name for name in ("name", *EMOTIONS) if name not in table.column_names]
-        if missing:
-            raise MienError(
-                f"{path} has no column {', '.join(missing)}",
-                hint=f"a predictions file has the columns name, label, {', '.join(EMOTIONS)}",
-            )
-        names = np.array([str(name) for name in table["name"].to_pylist()], dtype=np.str_)
-        stored = [table[emotion].to_numpy() for emotion in EMOTIONS]
         try:
+            if table["name"].null_count:
+                raise MienError("a row has no name")
+            names = np.array([str(name) for name in table["name"].to_pylist()], dtype=np.str_)
+            stored = [table[emotion].to_numpy() for emotion in EMOTIONS]
             probabilities = np.stack(stored, axis=1).astype(np.float64)
             _check_probabilities(names, probabilities)
             if any(column.dtype != np.float32 for column in stored):
@@ -121,7 +139,7 @@ class Predictions:
             return cls(names, labels, probabilities.astype(np.float32), info)
         except MienError as error:
             raise MienError(f"{path}: {error.message}", hint=error.hint) from error
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise MienError(f"{path} is not a predictions file: {error}") from error
 
 
@@ -137,17 +155,27 @@ def _arrow() -> Any:
 
 
 def _read_table(path: Path) -> Any:
-    """Return the file as an Arrow table, a CSV with numbers as float64."""
+    """Return the file as an Arrow table that has all columns; a CSV has its numbers as float64."""
     pyarrow = _arrow()
+    if not path.is_file():
+        raise MienError(f"there is no predictions file {path}")
     try:
-        if path.suffix.lower() != ".csv":
-            return pyarrow.parquet.read_table(path)
-        number = pyarrow.float64()
-        types = {"name": pyarrow.string(), **dict.fromkeys(("label", *EMOTIONS), number)}
-        options = pyarrow.csv.ConvertOptions(column_types=types)
-        return pyarrow.csv.read_csv(path, convert_options=options)
-    except (OSError, pyarrow.ArrowInvalid) as error:
+        if path.suffix.lower() == ".csv":
+            number = pyarrow.float64()
+            types = {"name": pyarrow.string(), **dict.fromkeys(("label", *EMOTIONS), number)}
+            options = pyarrow.csv.ConvertOptions(column_types=types)
+            table = pyarrow.csv.read_csv(path, convert_options=options)
+        else:
+            table = pyarrow.parquet.read_table(path)
+        missing = [name for name in ("name", *EMOTIONS) if name not in table.column_names]
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise MienError(f"the predictions {path} cannot be read: {error}") from error
+    if missing:
+        raise MienError(
+            f"{path} has no column {', '.join(missing)}",
+            hint=f"a predictions file has the columns name, label, {', '.join(EMOTIONS)}",
+        )
+    return table
 
 
 def _labels(names: NDArray[np.str_], column: NDArray[Any] | None) -> NDArray[np.int8]:
