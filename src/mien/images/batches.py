@@ -15,7 +15,7 @@ Images = NDArray[np.uint8]
 
 _Function = TypeVar("_Function", bound=Callable[..., NDArray[Any]])
 
-_CHUNK = 1 << 18  # values: FER2013 images by the hundred, large photos one by one
+_CHUNK = 1 << 16  # values: FER2013's images by the dozen, large photos one by one
 _SHAPES = "H×W, H×W×3, N×H×W or N×H×W×3"
 
 

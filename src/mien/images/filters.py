@@ -9,7 +9,6 @@ torch and scikit-image; `mien.images.device` has the same filters on tensors.
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
@@ -19,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from mien.errors import MienError
 from mien.images.batches import Images, in_chunks, on_batches
+from mien.images.clahe import adaptive_equalize, clahe
+from mien.images.options import number, odd, whole
 
 _Level = TypeVar("_Level", bound=np.generic)
 
@@ -138,17 +138,18 @@ def gaussian_kernel(sigma: float) -> NDArray[np.float64]:
     reach = int(4 * sigma + 0.5)
     if reach == 0:
         return np.ones(1)
-    weights = np.exp(-0.5 * np.arange(-reach, reach + 1) ** 2 / sigma**2)
-    return weights / weights.sum()
+    weights: NDArray[np.float64] = np.exp(-0.5 * np.arange(-reach, reach + 1) ** 2 / sigma**2)
+    weights /= weights.sum()
+    return weights
 
 
 def _smooth(batch: Images, kernel: NDArray[np.float64]) -> NDArray[np.float64]:
     """Convolve the rows and the columns of N×H×W×C with a kernel; float64."""
     reach = len(kernel) // 2
-    smooth: NDArray[np.float64] = cv2.sepFilter2D(
+    tall = cv2.sepFilter2D(
         _stack(batch, reach), cv2.CV_64F, kernel, kernel, borderType=cv2.BORDER_REPLICATE
     )
-    return _unstack(smooth, batch.shape, reach)
+    return _unstack(np.asarray(tall, np.float64), batch.shape, reach)
 
 
 @on_batches
@@ -169,8 +170,8 @@ def median(images: Images, *, size: int = 3) -> Images:
     reach = size // 2
 
     def smooth(batch: Images) -> Images:
-        middle: Images = cv2.medianBlur(_stack(batch, reach), size)
-        return _unstack(middle, batch.shape, reach)
+        tall = cv2.medianBlur(_stack(batch, reach), size)
+        return _unstack(np.asarray(tall, np.uint8), batch.shape, reach)
 
     return in_chunks(smooth, images)
 
@@ -224,39 +225,26 @@ def high_pass(
     return in_chunks(emphasize, images)
 
 
-def number(name: str, value: float, least: float, most: float = math.inf) -> float:
-    """Return an option as a float, or raise a `MienError` if it is out of its range."""
-    if not least <= value <= most:
-        raise MienError(f"the filter option {name} must be from {least} to {most}, not {value}")
-    return float(value)
-
-
-def whole(name: str, value: float, least: float, most: float = math.inf) -> int:
-    """Return an option as an int, or raise a `MienError` if it is no whole number in its range."""
-    if number(name, value, least, most) != int(value):
-        raise MienError(f"the filter option {name} must be a whole number, not {value}")
-    return int(value)
-
-
-def odd(name: str, value: float, least: float, most: float) -> int:
-    """Return an option as an int, or raise a `MienError` if it is no odd number in its range."""
-    if whole(name, value, least, most) % 2 == 0:
-        raise MienError(f"the filter option {name} must be odd, not {value}")
-    return int(value)
-
-
 Filter = Callable[..., Images]
 
 FILTERS: Mapping[str, Filter] = MappingProxyType(
     {
         function.__name__: function
-        for function in (unsharp_mask, equalize_hist, gaussian, median, high_pass)
+        for function in (
+            unsharp_mask,
+            equalize_hist,
+            clahe,
+            adaptive_equalize,
+            gaussian,
+            median,
+            high_pass,
+        )
     }
 )
 """The filters by name; their options are their keyword arguments."""
 
 
-def options_of(name: str) -> Mapping[str, float]:
-    """Return the options of a filter with their defaults."""
+def options_of(name: str) -> Mapping[str, float | None]:
+    """Return the options of a filter with their defaults; None where it depends on the image."""
     parameters = inspect.signature(FILTERS[name]).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
