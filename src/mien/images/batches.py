@@ -22,8 +22,8 @@ _SHAPES = "H×W, H×W×3, N×H×W or N×H×W×3"
 def as_batch(images: Images) -> Images:
     """Return one image or a batch as N×H×W×C, C being 1 or 3 (a view where that is possible).
 
-    An array of three axes is one colour image where its last axis has 3 elements and a batch of
-    grey images where it has not. An array of four axes is always a batch, so a batch of grey
+    An array of three axes is one color image where its last axis has 3 elements and a batch of
+    gray images where it has not. An array of four axes is always a batch, so a batch of gray
     images that are 3 pixels wide can be given as N×H×W×1.
 
     Raises:

@@ -1,6 +1,6 @@
 """Contrast-limited adaptive histogram equalization (CLAHE) of a batch, equal to scikit-image's.
 
-An image is cut into tiles; each tile's clipped histogram gives a map of grey levels, and a pixel
+An image is cut into tiles; each tile's clipped histogram gives a map of gray levels, and a pixel
 goes through the maps of the four nearest tiles, interpolated. Zuiderveld, "Contrast Limited
 Adaptive Histogram Equalization", Graphics Gems IV, 1994; every constant and rounding is that of
 `skimage.exposure.equalize_adapthist`, which does one image in tens of milliseconds because it
@@ -20,7 +20,7 @@ from mien.images.batches import Images, in_chunks, on_batches
 from mien.images.options import number, whole
 
 LEVELS = 1 << 14
-"""Grey levels between the input's and the output's scale."""
+"""Gray levels between the input's and the output's scale."""
 BINS = 256
 BIN_LEVELS = 1 + LEVELS // BINS
 """How many of the `LEVELS` share a bin."""
@@ -66,8 +66,8 @@ def count_limit(clip_limit: float, pixels: int) -> int:
 def clahe(images: Images, *, clip_limit: float = 0.01, kernel_size: int | None = None) -> Images:
     """Equalize by tiles with a limit on contrast: `round(255 · equalize_adapthist(image))`.
 
-    Gray images come out equal to scikit-image's. Of a colour image the value of HSV is equalized,
-    as there; it comes out equal but for one grey level at ties of the last rounding, some three
+    Gray images come out equal to scikit-image's. Of a color image the value of HSV is equalized,
+    as there; it comes out equal but for one gray level at ties of the last rounding, some three
     values in a million.
 
     Args:

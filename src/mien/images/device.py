@@ -1,6 +1,6 @@
 """The filters on tensors, for training: batched where the batch is, without leaving the device.
 
-They agree with `mien.images.filters` within one grey level. Where a rule is a matter of one level
+They agree with `mien.images.filters` within one gray level. Where a rule is a matter of one level
 more or less (the unsharp mask's threshold, CLAHE's histograms), the arithmetic is that of the
 exact filter, integers or float64, so the rule is decided the same way. None of them uses a
 matrix product or a convolution, whose precision autocast and TF32 would lower.
@@ -26,7 +26,7 @@ def device_filter(spec: FilterSpec) -> Callable[[Tensor], Tensor]:
     """Return a filter of tensors.
 
     It takes float32 N×C×H×W with values 0 to 255, C being 1 or 3, on any device that has float64,
-    rounds them to whole grey levels, and returns whole grey levels in the same form. Nothing waits
+    rounds them to whole gray levels, and returns whole gray levels in the same form. Nothing waits
     for the device but `clahe`, which spreads what its limit cuts off in as many rounds as the
     images need.
     """

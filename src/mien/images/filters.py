@@ -1,8 +1,8 @@
 """The filters that a network can have in front of it, exact, on one uint8 image or on a batch.
 
 Every filter takes uint8 H×W, H×W×3 (RGB), N×H×W or N×H×W×3 and returns uint8 of the same shape;
-an image of a batch comes out as it would alone. (Three axes are one colour image where the last
-has 3 elements, else a grey batch; see `mien.images.batches.as_batch`.) All of them run without
+an image of a batch comes out as it would alone. (Three axes are one color image where the last
+has 3 elements, else a gray batch; see `mien.images.batches.as_batch`.) All of them run without
 torch and scikit-image; `mien.images.device` has the same filters on tensors.
 """
 
@@ -34,14 +34,14 @@ def unsharp_mask(
 ) -> Images:
     """Sharpen: where an image differs from its blur by more than a threshold, the difference grows.
 
-    Bit for bit Pillow's `ImageFilter.UnsharpMask`, with its defaults; colour is taken channel by
+    Bit for bit Pillow's `ImageFilter.UnsharpMask`, with its defaults; color is taken channel by
     channel.
 
     Args:
         images: uint8, one image or a batch.
         radius: the blur's standard deviation in pixels, 0 to 1000.
         percent: how much of the difference is added, -1,000,000 to 1,000,000.
-        threshold: the largest difference in grey levels that is left alone, 0 or more.
+        threshold: the largest difference in gray levels that is left alone, 0 or more.
 
     Raises:
         MienError: an option is out of its range.
@@ -58,7 +58,7 @@ def unsharp_mask(
 
 
 def unsharp_correction(percent: int, threshold: int) -> NDArray[np.int32]:
-    """Return what the unsharp mask adds for differences of -255 to 255 grey levels, int32, 511."""
+    """Return what the unsharp mask adds for differences of -255 to 255 gray levels, int32, 511."""
     percent = whole("percent", percent, -1_000_000, 1_000_000)
     threshold = whole("threshold", threshold, 0)
     difference = np.arange(-255, 256)
@@ -94,7 +94,7 @@ def equalize_hist_float(images: Images) -> NDArray[np.float64]:
     """Equalize the histogram as scikit-image's `exposure.equalize_hist`, to float64 from 0 to 1.
 
     A pixel becomes the share of the image's pixels that are not brighter than it. As there, a
-    colour image has one histogram over its three channels.
+    color image has one histogram over its three channels.
     """
     return _look_up(_cumulative(images), images)
 

@@ -75,7 +75,7 @@ class FilterSpec:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Gray or colour, a filter or none, and a size.
+    """Gray or color, a filter or none, and a size.
 
     Attributes:
         size: height and width of the result in pixels.
