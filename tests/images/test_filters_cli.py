@@ -140,8 +140,7 @@ def test_filters_and_preprocessing_need_no_train_extra() -> None:
         "for name in ('torch', 'skimage', 'scipy', 'pandas', 'matplotlib'):\n"
         "    sys.modules[name] = None\n"
         "import numpy as np\n"
-        "from mien.cli.main import main
-from mien.images.filters import FILTERS\n"
+        "from mien.images.filters import FILTERS\n"
         "from mien.images.preprocessing import FilterSpec, Preprocessing\n"
         "image = np.arange(48 * 48 * 3, dtype=np.uint8).reshape(48, 48, 3)\n"
         "for name in FILTERS:\n"
