@@ -14,8 +14,9 @@ from PIL import Image
 
 from mien.cli.evaluate import TTA_NAMES
 from mien.cli.main import main
-from mien.data.cache import from_arrays, save
+from mien.data.cache import from_arrays, load, save
 from mien.emotions import EMOTIONS
+from mien.evaluation.predict import predict
 from mien.evaluation.predictions import Predictions
 from mien.evaluation.tta import TTA
 
@@ -131,6 +132,28 @@ def test_views_are_in_the_name_and_in_the_figures(folder: Path, run_mien: Any) -
     np.testing.assert_allclose(
         predictions.probabilities[3], (softmax(LEVELS[3:4])[0] + black) / 2, atol=1e-4
     )
+
+
+def test_a_run_keeps_its_predictions(folder: Path) -> None:
+    # In this process: starting torch takes longer than all the rest.
+    from mien.training.recipe import Input, Model, Recipe
+    from mien.training.run import Run, build_network, load_classifier
+
+    recipe = Recipe(summary="untrained", model=Model(name="cnn5"), input=Input(size=8))
+    run = Run(folder / "run")
+    run.create(recipe, {})
+    run.save_weights(build_network(recipe).state_dict())
+
+    data = str(folder / "data")
+    assert main(["evaluate", str(run.folder), "--data", data, "--tta", "ten-crop"]) == 0
+    file = folder / "run" / "predictions" / "validation-ten-crop.parquet"
+    assert {path.name for path in file.parent.iterdir()} == {file.name, file.stem + ".png"}
+    expected = predict(
+        load_classifier(run.folder), load(folder / "data"), "validation", tta="ten-crop"
+    )
+    predictions = Predictions.load(file)
+    np.testing.assert_allclose(predictions.probabilities, expected.probabilities, atol=1e-6)
+    assert predictions.info == {"model": "run", **expected.info}
 
 
 def test_a_split_without_labels_gets_predictions_only(folder: Path, run_mien: Any) -> None:
