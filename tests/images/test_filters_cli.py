@@ -148,3 +148,19 @@ def test_filters_and_preprocessing_need_no_train_extra() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_augmenting_without_torch_names_the_extra(face: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "from mien.cli.main import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", code, "filters", str(face), "--augment"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "s.png")], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert 'pip install "mien[train]"' in done.stderr
+    assert "Traceback" not in done.stderr

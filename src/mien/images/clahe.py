@@ -3,8 +3,7 @@
 An image is cut into tiles; each tile's clipped histogram gives a map of gray levels, and a pixel
 goes through the maps of the four nearest tiles, interpolated. Zuiderveld, "Contrast Limited
 Adaptive Histogram Equalization", Graphics Gems IV, 1994; every constant and rounding is that of
-`skimage.exposure.equalize_adapthist`, which does one image in tens of milliseconds because it
-calls Python for every tile.
+`skimage.exposure.equalize_adapthist`, which calls Python for every tile of every image.
 """
 
 from __future__ import annotations
@@ -73,13 +72,13 @@ def clahe(images: Images, *, clip_limit: float = 0.01, kernel_size: int | None =
     Args:
         images: uint8, one image or a batch.
         clip_limit: how much of a tile's pixels may share a level, 0 to 1; 0 and 1 do not clip.
-        kernel_size: the side of a tile in pixels; None for an eighth of each side.
+        kernel_size: the side of a tile in pixels, 1 to 1024; None for an eighth of each side.
 
     Raises:
         MienError: an option is out of its range.
     """
     clip_limit = number("clip_limit", clip_limit, 0, 1)
-    tile = None if kernel_size is None else whole("kernel_size", kernel_size, 1)
+    tile = None if kernel_size is None else whole("kernel_size", kernel_size, 1, 1024)
     function = _color if images.shape[-1] == 3 else _gray
     return in_chunks(lambda batch: np.rint(255 * function(batch, tile, clip_limit)), images)
 
@@ -90,10 +89,10 @@ def adaptive_equalize(images: Images, *, kernel_size: int | None = None) -> Imag
 
     Args:
         images: uint8, one image or a batch.
-        kernel_size: the side of a tile in pixels; None for an eighth of each side.
+        kernel_size: the side of a tile in pixels, 1 to 1024; None for an eighth of each side.
 
     Raises:
-        MienError: `kernel_size` is no whole number above 0.
+        MienError: `kernel_size` is out of its range.
     """
     return clahe(images, clip_limit=1.0, kernel_size=kernel_size)
 

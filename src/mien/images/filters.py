@@ -41,13 +41,13 @@ def unsharp_mask(
         images: uint8, one image or a batch.
         radius: the blur's standard deviation in pixels, 0 to 1000.
         percent: how much of the difference is added, -1,000,000 to 1,000,000.
-        threshold: the largest difference in gray levels that is left alone, 0 or more.
+        threshold: the largest difference in gray levels that is left alone, 0 to 1,000,000.
 
     Raises:
         MienError: an option is out of its range.
     """
     radius = number("radius", radius, 0, 1000)
-    correction = unsharp_correction(percent, threshold)
+    correction = _unsharp_correction(percent, threshold)
 
     def sharpen(batch: Images) -> Images:
         difference = np.subtract(batch, _pillow_blur(batch, radius), dtype=np.int16)
@@ -57,10 +57,10 @@ def unsharp_mask(
     return in_chunks(sharpen, images)
 
 
-def unsharp_correction(percent: int, threshold: int) -> NDArray[np.int32]:
+def _unsharp_correction(percent: int, threshold: int) -> NDArray[np.int32]:
     """Return what the unsharp mask adds for differences of -255 to 255 gray levels, int32, 511."""
     percent = whole("percent", percent, -1_000_000, 1_000_000)
-    threshold = whole("threshold", threshold, 0)
+    threshold = whole("threshold", threshold, 0, 1_000_000)
     difference = np.arange(-255, 256)
     added = np.sign(difference) * np.sign(percent) * (np.abs(difference * percent) // 100)
     return np.where(np.abs(difference) > threshold, added, 0).astype(np.int32)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 from mien.errors import MienError
 
 
-def number(name: str, value: float, least: float, most: float = math.inf) -> float:
+def number(name: str, value: float, least: float, most: float) -> float:
     """Return an option as a float, or raise a `MienError` if it is out of its range."""
     if not least <= value <= most:
-        raise MienError(f"the filter option {name} must be from {least} to {most}, not {value}")
+        raise MienError(f"the filter option {name} must be from {least} to {most:,}, not {value}")
     return float(value)
 
 
-def whole(name: str, value: float, least: float, most: float = math.inf) -> int:
+def whole(name: str, value: float, least: float, most: float) -> int:
     """Return an option as an int, or raise a `MienError` if it is no whole number in its range."""
     if number(name, value, least, most) != int(value):
         raise MienError(f"the filter option {name} must be a whole number, not {value}")

@@ -111,7 +111,10 @@ class Preprocessing:
 
     def cached(self, images: Images | Sequence[Images]) -> Images:
         """Return what training keeps: all but a filter that comes after augmentation."""
-        groups = [self._resized(self._filtered(g, "before_resize")) for g in self._colored(images)]
+        groups = [
+            resize(self._filtered(group, "before_resize"), self.size)
+            for group in self._colored(images)
+        ]
         channels = (3,) if self.color else ()
         if not groups:
             return np.zeros((0, self.size, self.size, *channels), np.uint8)
@@ -172,9 +175,6 @@ class Preprocessing:
         if batch.ndim == 3:
             return self.filter(batch[..., None])[..., 0]
         return self.filter(batch)
-
-    def _resized(self, batch: Images) -> Images:
-        return resize(batch, self.size)
 
 
 def to_gray(batch: Images) -> Images:
