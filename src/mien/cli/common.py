@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from mien.errors import MienError
+from mien.errors import MienError, missing_extra
 from mien.progress import Progress, silent
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -116,3 +117,16 @@ def verb_options(function: _Function) -> _Function:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+# One package of each extra tells whether the extra is installed.
+_EXTRA_PACKAGES = {"train": ("torch", "pydantic", "lightning_fabric", "pyarrow", "matplotlib")}
+
+
+def needs(what: str, extra: str) -> None:
+    """Refuse a verb whose optional dependencies are not installed.
+
+    Raises:
+        MienError: naming the extra to install.
+    """
+    if any(importlib.util.find_spec(package) is None for package in _EXTRA_PACKAGES[extra]):
+        raise missing_extra(what, extra)

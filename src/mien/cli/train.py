@@ -1,0 +1,91 @@
+"""`mien train`: train a recipe, or go on with a run that was stopped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from mien.cli.common import Output, needs, verb_options
+
+if TYPE_CHECKING:
+    from mien.training.loop import Row
+
+
+@click.command(
+    short_help="Train a recipe, or go on with a run.",
+    epilog="""\b
+Examples:
+  mien train cnn5 --data data/fer2013 --out runs/cnn5
+  mien train cnn5 --data data/fer2013 --out runs/short --set training.epochs=3
+  mien train --resume runs/cnn5 --data data/fer2013""",
+)
+@click.argument("recipe", required=False)
+@click.option("--data", required=True, metavar="DIR", help="The prepared data set.")
+@click.option("--out", "folder", metavar="RUN", help="The new run folder.")
+@click.option("--resume", metavar="RUN", help="Go on with a run from its last checkpoint.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a key of the recipe, such as training.seed=1; may be repeated.",
+)
+@click.option("--accelerator", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@click.option("--devices", default=1, show_default=True, help="How many devices train together.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "32-true", "bf16-mixed", "16-mixed"]),
+    default="auto",
+    show_default=True,
+    help="auto: bf16 mixed precision on a GPU, float32 elsewhere.",
+)
+@verb_options
+def train(
+    out: Output,
+    recipe: str | None,
+    data: str,
+    folder: str | None,
+    resume: str | None,
+    overrides: tuple[str, ...],
+    accelerator: str,
+    devices: int,
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"],
+) -> None:
+    """Train RECIPE and keep everything in a run folder.
+
+    RECIPE is a name from `mien recipes` or the path of a TOML file. The folder holds the resolved
+    recipe, the weights of the best epoch, a checkpoint, the history as CSV and as curves, and what
+    it ran on. A run that was stopped, even killed, goes on with --resume.
+    """
+    if resume is None and (recipe is None or folder is None):
+        raise click.UsageError("give RECIPE and --out RUN for a new run, or --resume RUN")
+    if resume is not None and (recipe is not None or folder is not None or overrides):
+        raise click.UsageError("--resume takes the recipe of the run; leave RECIPE, --out, --set out")
+    needs("training", "train")
+    from mien.data.cache import load as load_dataset
+    from mien.training.loop import Device, start
+    from mien.training.loop import train as run_training
+    from mien.training.recipe import load as load_recipe
+    from mien.training.run import Run
+
+    dataset = load_dataset(data)
+    if resume is not None:
+        run = Run(resume)
+    else:
+        assert recipe is not None
+        assert folder is not None
+        run = start(load_recipe(recipe, overrides), dataset, folder)
+    epochs = run.recipe().training.epochs
+
+    def on_epoch(row: Row) -> None:
+        out.note(
+            f"epoch {row['epoch']:.0f}/{epochs}  loss {row['train_loss']:.4f}  "
+            f"accuracy {row['train_accuracy']:.2%}  validation loss {row['validation_loss']:.4f}  "
+            f"accuracy {row['validation_accuracy']:.2%}  {row['seconds']:.0f} s"
+        )
+
+    with out.progress("Training") as progress:
+        device = Device(accelerator, devices, precision)
+        run_training(run, dataset, device, progress=progress, on_epoch=on_epoch)
+    out.result(str(run.folder))

@@ -1,0 +1,292 @@
+"""The recipe: everything that decides what a training run does, typed and validated.
+
+A recipe is a TOML file. Those of the package are found by name, others by path. Every key has a
+default but `summary` and `model.name`; an unknown key is refused with the nearest known one.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mien.errors import MienError, nearest
+from mien.images.augment import Augmentation
+from mien.images.preprocessing import FilterSpec, Preprocessing
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A table of a recipe: immutable, and without keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Model(Section):
+    """Which architecture is trained.
+
+    Attributes:
+        name: a name in the registry (`mien.models`).
+        options: what that architecture takes beside size, channels and classes.
+    """
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class Filter(Section):
+    """A filter in front of the network.
+
+    Attributes:
+        name: a filter of `mien.images.filters`.
+        place: before or after resizing, or after augmentation.
+        options: the filter's own options, such as `radius`.
+    """
+
+    name: str
+    place: Literal["before_resize", "after_resize", "after_augmentation"] = "after_resize"
+    options: dict[str, float] = {}
+
+
+class Input(Section):
+    """What the network sees.
+
+    Attributes:
+        size: side in pixels.
+        color: three channels instead of one.
+        filter: a filter and its place.
+    """
+
+    size: int = Field(48, ge=8, le=1024)
+    color: bool = False
+    filter: Filter | None = None
+
+    def preprocessing(self) -> Preprocessing:
+        """Return the preprocessing that training, evaluation and the exported model share."""
+        spec = None
+        if self.filter is not None:
+            spec = FilterSpec(self.filter.name, self.filter.place, self.filter.options)
+        return Preprocessing(size=self.size, color=self.color, filter=spec)
+
+
+class AugmentationSection(Section):
+    """How far training images are changed; see `mien.images.augment.Augmentation`."""
+
+    rotation: float = Field(0.0, ge=0, le=180)
+    shift: Fraction = 0.0
+    zoom: float = Field(0.0, ge=0, lt=1)
+    shear: Fraction = 0.0
+    flip: bool = False
+    brightness: Fraction = 0.0
+    contrast: Fraction = 0.0
+    erase: Fraction = 0.0
+
+    def augmentation(self) -> Augmentation:
+        """Return the parameters for `mien.images.augment`."""
+        return Augmentation(**self.model_dump())
+
+
+class Optimizer(Section):
+    """How weights are changed.
+
+    Attributes:
+        name: `sgd`, `adam`, `adamw`, or `muon` (Jordan et al. 2024: orthogonalized momentum for
+            convolutions, SGD for the rest).
+        learning_rate: the peak; for `muon`, that of the convolutions.
+        momentum: of `sgd` (Nesterov's) and `muon`.
+        weight_decay: of `sgd` as an L2 term; of `adamw` and `muon` decoupled.
+    """
+
+    name: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
+    learning_rate: Rate = 0.1
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+
+
+class Schedule(Section):
+    """How the learning rate goes.
+
+    Attributes:
+        name: `constant`; `plateau` (times `factor` after `patience` epochs without a better
+            validation accuracy, Keras's ReduceLROnPlateau); `one-cycle` (linear up for the
+            `warmup` fraction of the run, then linear down to zero); `cosine` (the same with a
+            cosine down).
+        factor: of `plateau`.
+        patience: of `plateau`, epochs.
+        warmup: of `one-cycle` and `cosine`, fraction of the run.
+    """
+
+    name: Literal["constant", "plateau", "one-cycle", "cosine"] = "one-cycle"
+    factor: float = Field(0.5, gt=0, lt=1)
+    patience: int = Field(10, ge=1)
+    warmup: Fraction = 0.2
+
+
+class SizeStep(Section):
+    """From which fraction of the run on images are trained at which size.
+
+    Attributes:
+        start: fraction of the run.
+        size: side in pixels.
+    """
+
+    start: Fraction
+    size: int = Field(ge=8, le=1024)
+
+
+class Training(Section):
+    """The loop.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: images a step, over all devices together.
+        seed: of weights, order and augmentation.
+        label_smoothing: Szegedy et al. 2016.
+        ema: decay of the moving average of the weights that is validated and kept; 0 is off.
+        sizes: progressive resizing (smaller images first); empty trains at `input.size`.
+        train_split: the split that is trained on.
+        validation_split: the split that chooses the best epoch and drives `plateau`.
+    """
+
+    epochs: int = Field(40, ge=1)
+    batch_size: int = Field(128, ge=1)
+    seed: int = Field(0, ge=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    ema: float = Field(0.0, ge=0, lt=1)
+    sizes: tuple[SizeStep, ...] = ()
+    train_split: str = "train"
+    validation_split: str = "validation"
+
+    def size_at(self, fraction: float, default: int) -> int:
+        """Return the side of training images at a fraction of the run."""
+        sizes = [step.size for step in self.sizes if step.start <= fraction]
+        return sizes[-1] if sizes else default
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Training:
+        starts = [step.start for step in self.sizes]
+        if starts != sorted(starts):
+            raise ValueError("sizes must be ordered by their start")
+        return self
+
+
+class Recipe(Section):
+    """A whole recipe.
+
+    Attributes:
+        summary: one line for `mien recipes`.
+        notes: where a choice comes from; the paper's section, or that it is ours.
+    """
+
+    summary: str
+    notes: str = ""
+    model: Model
+    input: Input = Input()
+    augmentation: AugmentationSection = AugmentationSection()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    training: Training = Training()
+
+
+def names() -> list[str]:
+    """Return the names of the recipes in the package."""
+    folder = resources.files("mien") / "recipes"
+    return sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml"))
+
+
+def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
+    """Return a recipe by name or path, with keys overridden.
+
+    Args:
+        name: a name in `names()`, or the path of a TOML file.
+        overrides: texts such as "training.epochs=3"; the value is read as TOML, or as text where
+            it is no TOML.
+
+    Raises:
+        MienError: there is no such recipe, it is no TOML, or a key or value is wrong.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" or path.is_file():
+        if not path.is_file():
+            raise MienError(f"there is no recipe {name}")
+        text = path.read_text()
+    elif name in names():
+        text = (resources.files("mien") / "recipes" / f"{name}.toml").read_text()
+    else:
+        raise MienError(f"there is no recipe {name!r}", hint=nearest(name, names()))
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise MienError(f"the recipe {name} is not valid TOML: {error}") from error
+    for override in overrides:
+        _override(table, override)
+    return validate(table, name)
+
+
+def validate(table: Mapping[str, Any], name: str) -> Recipe:
+    """Return the recipe that a parsed TOML table holds.
+
+    Raises:
+        MienError: naming each key that is unknown or has a wrong value.
+    """
+    try:
+        recipe = Recipe.model_validate(table)
+        recipe.input.preprocessing()
+    except ValidationError as error:
+        lines = [_explain(problem) for problem in error.errors()]
+        raise MienError(f"the recipe {name} is wrong:\n  " + "\n  ".join(lines)) from error
+    return recipe
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise MienError(f"{override!r} is not of the form KEY=VALUE, such as training.epochs=3")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        child = table.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise MienError(f"--set {override}: {parent!r} is not a table of the recipe")
+        table = child
+    table[last] = value
+
+
+def _explain(problem: Any) -> str:
+    location = [str(part) for part in problem["loc"]]
+    key = ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        section: Any = Recipe
+        for part in location[:-1]:
+            field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
+            section = _section_of(field.annotation) if field is not None else None
+        known = list(section.model_fields) if section is not None else []
+        return f"{key}: there is no such key; {nearest(location[-1], known)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        return f"{key}: is missing"
+    return f"{key}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"
+
+
+def _section_of(annotation: Any) -> Any:
+    for candidate in (annotation, *getattr(annotation, "__args__", ())):
+        if isinstance(candidate, type) and issubclass(candidate, Section):
+            return candidate
+    return None
+
+
+def to_table(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as plain values, all defaults written out, None left out."""
+    table = recipe.model_dump(exclude_none=True, mode="json")
+    assert asdict(recipe.augmentation.augmentation()) == table["augmentation"]
+    return table

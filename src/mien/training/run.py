@@ -1,0 +1,195 @@
+"""The run folder: what a training leaves behind, and reading it again.
+
+A folder holds
+
+- `recipe.toml`, the recipe with all defaults and overrides written out,
+- `run.json`, the data's checksum, seed, device, precision and the versions of what it ran with,
+- `checkpoint.pt`, everything that the next epoch needs (`weights_only`),
+- `model.safetensors`, the weights of the best epoch by validation accuracy,
+- `history.csv` and `curves.png`, a row and a point an epoch,
+- `predictions/`, what `mien evaluate` writes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mien.emotions import EMOTIONS
+from mien.errors import MienError
+from mien.evaluation.plots import training_curves
+from mien.files import atomic_path, atomic_write
+from mien.images.preprocessing import Preprocessing
+from mien.models.registry import create
+from mien.training.recipe import Recipe, to_table
+from mien.training.recipe import load as load_recipe
+from mien.version import __version__
+
+History = Sequence[Mapping[str, float]]
+
+
+class Run:
+    """The files of one run folder."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.recipe_file = self.folder / "recipe.toml"
+        self.info_file = self.folder / "run.json"
+        self.checkpoint_file = self.folder / "checkpoint.pt"
+        self.weights_file = self.folder / "model.safetensors"
+        self.history_file = self.folder / "history.csv"
+        self.curves_file = self.folder / "curves.png"
+
+    def create(self, recipe: Recipe, info: Mapping[str, Any]) -> None:
+        """Begin a run folder.
+
+        Raises:
+            MienError: the folder holds something already.
+        """
+        if self.folder.exists() and any(self.folder.iterdir()):
+            raise MienError(
+                f"{self.folder} is not empty; a run never overwrites another",
+                hint=f"continue it with: mien train --resume {self.folder}, or choose another --out",
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        atomic_write(self.info_file, json.dumps(info, indent=2) + "\n")
+        atomic_write(self.recipe_file, tomli_w.dumps(to_table(recipe)))
+
+    def recipe(self) -> Recipe:
+        """Return the recipe of the run.
+
+        Raises:
+            MienError: the folder is no run.
+        """
+        if not self.recipe_file.is_file() or not self.info_file.is_file():
+            raise MienError(
+                f"{self.folder} is not a run (no recipe.toml)",
+                hint="start one with: mien train RECIPE --data DIR --out RUN",
+            )
+        return load_recipe(str(self.recipe_file))
+
+    def info(self) -> dict[str, Any]:
+        """Return what was recorded about data and environment."""
+        content: dict[str, Any] = json.loads(self.info_file.read_text())
+        return content
+
+    def save_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Write the best weights."""
+        with atomic_path(self.weights_file) as path:
+            save_file({k: v.detach().cpu().contiguous() for k, v in weights.items()}, path)
+
+    def save_checkpoint(self, state: Mapping[str, Any]) -> None:
+        """Write what the next epoch needs."""
+        with atomic_path(self.checkpoint_file) as path:
+            torch.save(dict(state), path)
+
+    def load_checkpoint(self) -> dict[str, Any] | None:
+        """Return the last checkpoint on the CPU, or None where there is none yet."""
+        if not self.checkpoint_file.is_file():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(
+                self.checkpoint_file, map_location="cpu", weights_only=True
+            )
+        except Exception as error:  # torch raises many kinds for a damaged file
+            raise MienError(f"{self.checkpoint_file} is damaged: {error}") from error
+        return state
+
+    def save_history(self, history: History) -> None:
+        """Write `history.csv` and draw `curves.png`."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+        writer.writeheader()
+        for row in history:
+            writer.writerow({k: f"{v:g}" if k == "epoch" else f"{v:.6g}" for k, v in row.items()})
+        atomic_write(self.history_file, text.getvalue())
+        training_curves(self.history_file, self.curves_file)
+
+    def network(self) -> nn.Module:
+        """Return the network with the best weights, on the CPU, for inference.
+
+        Raises:
+            MienError: there are no weights yet, or they do not fit the recipe.
+        """
+        recipe = self.recipe()
+        if not self.weights_file.is_file():
+            raise MienError(
+                f"{self.folder} has no weights yet",
+                hint=f"train on with: mien train --resume {self.folder}",
+            )
+        network = build_network(recipe)
+        try:
+            network.load_state_dict(load_file(self.weights_file))
+        except (RuntimeError, OSError, ValueError) as error:
+            raise MienError(f"{self.weights_file} does not fit its recipe: {error}") from error
+        return network.eval()
+
+
+def build_network(recipe: Recipe) -> nn.Module:
+    """Return the recipe's network with fresh weights."""
+    return create(
+        recipe.model.name,
+        size=recipe.input.size,
+        channels=3 if recipe.input.color else 1,
+        **recipe.model.options,
+    )
+
+
+def environment() -> dict[str, Any]:
+    """Return the versions and the machine that a run records."""
+    packages = ("torch", "lightning-fabric", "numpy", "opencv-python-headless", "pillow")
+    return {
+        "mien": __version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "cpus": os.cpu_count(),
+        **{package: metadata.version(package) for package in packages},
+    }
+
+
+def to_device_layout(images: NDArray[np.uint8]) -> Tensor:
+    """Return uint8 N×H×W or N×H×W×3 as a uint8 tensor N×C×H×W."""
+    tensor = torch.from_numpy(np.ascontiguousarray(images))
+    return tensor.unsqueeze(1) if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2)
+
+
+class TorchClassifier:
+    """A trained network as a classifier (see `docs/architecture.md`), on the CPU."""
+
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing, name: str) -> None:
+        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.preprocessing = preprocessing
+        self.labels = EMOTIONS
+        self.name = name
+
+    @torch.inference_mode()
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Map a preprocessed uint8 batch to float32 N×7."""
+        batch = to_device_layout(images).float().contiguous(memory_format=torch.channels_last)
+        result: NDArray[np.float32] = self.network(batch).softmax(dim=1).numpy()
+        return result
+
+
+def load_classifier(folder: Path | str) -> TorchClassifier:
+    """Return the classifier of a run folder, with the weights of its best epoch.
+
+    Raises:
+        MienError: the folder is no run or has no weights yet.
+    """
+    run = Run(folder)
+    return TorchClassifier(run.network(), run.recipe().input.preprocessing(), run.folder.name)
