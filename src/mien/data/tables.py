@@ -5,12 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 _LONGEST = 4096
+_AROUND = b' \t"\r\n'
 
 
 def split_fields(line: bytes) -> list[bytes]:
     """Split a line of CSV whose fields hold no commas; drop quotes and blanks around them."""
-    fields = line.rstrip(b"\r\n").split(b",")
-    return [field.strip(b' \t"') for field in fields]
+    fields = []
+    start = 0
+    # `bytes.split` looks at byte after byte, `find` is many times as fast on long fields.
+    while (stop := line.find(b",", start)) >= 0:
+        fields.append(line[start:stop].strip(_AROUND))
+        start = stop + 1
+    return [*fields, line[start:].strip(_AROUND)]
 
 
 def header(path: Path) -> list[str]:
