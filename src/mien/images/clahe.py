@@ -164,7 +164,7 @@ def _clip(histograms: NDArray[np.int32], limit: int) -> None:
             break
         under = histograms[tiles] < limit
         step = np.maximum(1, under.sum(axis=1) // excess[tiles])
-        raised = under & _combs(first)[step]
+        raised = under & combs(first)[step]
         histograms[tiles] += raised
         excess[tiles] -= raised.sum(axis=1)
         # Where every bin is full, the rest has no place.
@@ -172,7 +172,7 @@ def _clip(histograms: NDArray[np.int32], limit: int) -> None:
 
 
 @functools.lru_cache(maxsize=BINS)
-def _combs(first: int) -> NDArray[np.bool_]:
+def combs(first: int) -> NDArray[np.bool_]:
     """Return which bins every step from 0 to 256 meets that starts at a bin: bool 257×256."""
     distance = np.arange(BINS) - first
     step = np.maximum(np.arange(BINS + 1), 1)[:, None]

@@ -229,19 +229,22 @@ def _clip(histograms: Tensor, limit: int) -> Tensor:
     excess = excess - (middle * (limit - histograms)).sum(dim=1, dtype=torch.int32)
     histograms = torch.where(middle, limit, histograms)
 
-    bins = torch.arange(exact.BINS, dtype=torch.int32, device=histograms.device)
+    tiles = (excess > 0).nonzero()[:, 0]
     for first in itertools.cycle(range(exact.BINS)):
-        under = (histograms < limit) & (excess > 0)[:, None]
-        # Asking whether anything is left waits for the device, so not every round does; faces of
-        # 48×48 pixels take one to five rounds.
-        if first % 2 == 0 and not under.any():
+        if not len(tiles):
             break
-        room = under.sum(dim=1, dtype=torch.int32)
-        step = (room // excess.clamp(min=1)).clamp(min=1)[:, None]
-        raised = under & (bins >= first) & ((bins - first) % step == 0)
-        histograms = histograms + raised
-        excess = excess - raised.sum(dim=1, dtype=torch.int32)
+        under = histograms[tiles] < limit
+        step = (under.sum(dim=1, dtype=torch.int32) // excess[tiles]).clamp(min=1)
+        raised = under & _combs(first, histograms.device)[step]
+        histograms[tiles] += raised.int()
+        excess[tiles] -= raised.sum(dim=1, dtype=torch.int32)
+        tiles = tiles[(excess[tiles] > 0) & under.any(dim=1)]
     return histograms
+
+
+@functools.lru_cache(maxsize=exact.BINS)
+def _combs(first: int, device: torch.device) -> Tensor:
+    return torch.from_numpy(exact.combs(first)).to(device)
 
 
 _FILTERS: Mapping[str, Callable[..., Tensor]] = {

@@ -47,23 +47,24 @@ def unsharp_mask(
         MienError: an option is out of its range.
     """
     radius = number("radius", radius, 0, 1000)
-    correction = _unsharp_correction(percent, threshold)
-
-    def sharpen(batch: Images) -> Images:
-        difference = np.subtract(batch, _pillow_blur(batch, radius), dtype=np.int16)
-        sharp: Images = np.clip(batch + correction[difference + 255], 0, 255).astype(np.uint8)
-        return sharp
-
-    return in_chunks(sharpen, images)
-
-
-def _unsharp_correction(percent: int, threshold: int) -> NDArray[np.int32]:
-    """Return what the unsharp mask adds for differences of -255 to 255 gray levels, int32, 511."""
     percent = whole("percent", percent, -1_000_000, 1_000_000)
     threshold = whole("threshold", threshold, 0, 1_000_000)
-    difference = np.arange(-255, 256)
-    added = np.sign(difference) * np.sign(percent) * (np.abs(difference * percent) // 100)
-    return np.where(np.abs(difference) > threshold, added, 0).astype(np.int32)
+    difference = np.arange(256)
+    change = np.where(difference > threshold, difference * abs(percent) // 100, 0)
+    change = np.minimum(change, 255).astype(np.uint8)
+
+    def sharpen(batch: Images) -> Images:
+        image = np.ascontiguousarray(batch).reshape(len(batch), -1)
+        blurred = np.ascontiguousarray(_pillow_blur(batch, radius)).reshape(image.shape)
+        # OpenCV's sums end at 0 and 255, so one of the two differences of a pixel is 0.
+        above = cv2.LUT(cv2.subtract(image, blurred), change)
+        below = cv2.LUT(cv2.subtract(blurred, image), change)
+        if percent < 0:
+            above, below = below, above
+        sharp = cv2.subtract(cv2.add(image, above), below)
+        return np.asarray(sharp, np.uint8).reshape(batch.shape)
+
+    return in_chunks(sharpen, images)
 
 
 def _pillow_blur(batch: Images, radius: float) -> Images:
