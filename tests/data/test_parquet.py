@@ -8,6 +8,7 @@ import pytest
 
 from mien.data.prepare import prepare
 from mien.data.problems import BadRowsError, Kind
+from mien.errors import MienError
 
 pa = pytest.importorskip("pyarrow")
 
@@ -114,3 +115,16 @@ def test_names_that_repeat_are_made_different(
     write_parquet(tmp_path / "train-1.parquet", cells[:1], [0])
     dataset = prepare([tmp_path], tmp_path / "out").dataset
     assert dataset.names.tolist() == ["a", "a#1", "b", "a#3"]
+
+
+def test_a_copy_of_a_file_is_refused(
+    tmp_path: Path,
+    faces: Callable[..., Any],
+    png: Callable[..., bytes],
+    write_parquet: Callable[..., Path],
+) -> None:
+    one = write_parquet(tmp_path / "train-0.parquet", _cells(faces(1), png), [0])
+    copy = tmp_path / "copy.parquet"
+    copy.write_bytes(one.read_bytes())
+    with pytest.raises(MienError, match=r"train-0\.parquet and .*copy\.parquet are the same file"):
+        prepare([one, copy], tmp_path / "out")

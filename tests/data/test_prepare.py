@@ -159,6 +159,17 @@ def test_a_killed_process_leaves_no_half_data_set(
     assert len(prepare([source], out).dataset) == 64
 
 
+def test_what_the_system_refuses_is_said_without_a_traceback(
+    tmp_path: Path, faces: Callable[..., Any], write_csv: Callable[..., Path], run_mien: Run
+) -> None:
+    source = write_csv(tmp_path / "fer2013.csv", faces(1))
+    done = run_mien("data", "prepare", source, "--out", source / "out")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "fer2013.csv" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.data
 def test_the_real_fer2013(tmp_path: Path, fer2013: Path) -> None:
     dataset = prepare([fer2013], tmp_path / "out").dataset

@@ -62,7 +62,7 @@ def prepare(
       mien data prepare rafdb/ --size 100 --color --out data/rafdb
     """
     from mien.data.decoding import Form
-    from mien.data.describe import class_table
+    from mien.data.describe import class_table, votes_summaries
     from mien.data.prepare import prepare as run
     from mien.data.problems import BadRowsError
 
@@ -104,6 +104,8 @@ def prepare(
     height, width = dataset.size
     channels = "color" if dataset.color else "grey"
     output.note(f"{out}: {len(dataset):,} images, {width}×{height}, {channels}")
+    for split, votes in votes_summaries(dataset).items():
+        output.note(votes.line(split))
 
 
 @data.command(short_help="Count classes and duplicates, and draw contact sheets.")

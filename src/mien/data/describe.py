@@ -67,6 +67,13 @@ class VotesSummary:
     rows: int
     agreeing: float | None
 
+    def line(self, split: str) -> str:
+        """Return the summary of a split as text for people."""
+        line = f"FER+ votes in {split}: {self.rows:,}"
+        if self.agreeing is not None:
+            line += f", of which the label wins {100 * self.agreeing:.1f} %"
+        return line
+
 
 @dataclass(frozen=True)
 class Description:
@@ -110,11 +117,7 @@ class Description:
             for (earlier, later), count in self.duplicates.across.items()
         ]
         lines.append(f"images equal to one with another label: {self.duplicates.conflicting:,}")
-        for split, votes in self.votes.items():
-            line = f"FER+ votes in {split}: {votes.rows:,}"
-            if votes.agreeing is not None:
-                line += f", of which the label wins {100 * votes.agreeing:.1f} %"
-            lines.append(line)
+        lines += [votes.line(split) for split, votes in self.votes.items()]
         return lines if self.votes else [*lines, "FER+ votes: none"]
 
     def to_json(self) -> dict[str, Any]:
@@ -160,7 +163,7 @@ def describe(dataset: Dataset, progress: Progress = silent) -> Description:
             constant=constant,
         ),
         duplicates=_duplicates(dataset, digests),
-        votes=_votes(dataset),
+        votes=votes_summaries(dataset),
     )
 
 
@@ -215,7 +218,12 @@ def _duplicates(dataset: Dataset, digests: list[bytes]) -> Duplicates:
     )
 
 
-def _votes(dataset: Dataset) -> dict[str, VotesSummary]:
+def votes_summaries(dataset: Dataset) -> dict[str, VotesSummary]:
+    """Return by split what FER+'s votes say; nothing where the data set has none.
+
+    On FER2013 the label wins about 61 % of the images; votes that were joined to other rows than
+    their own would agree with far fewer.
+    """
     if dataset.votes is None:
         return {}
     columns = np.array([ferplus_column(emotion) for emotion in EMOTIONS])

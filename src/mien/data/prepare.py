@@ -52,10 +52,19 @@ def prepare(
 
     Raises:
         BadRowsError: rows are bad; all of them are named and nothing is written.
-        MienError: a source is not recognized, images differ in size, names or votes do not fit, or
-            `out` is not empty.
+        MienError: a source is not recognized, images differ in size, names or votes do not fit,
+            `out` is not empty, or a file cannot be read or written.
     """
-    form = form or Form()
+    try:
+        return _prepare(sources, Path(out), form or Form(), skip_bad, progress)
+    except OSError as error:
+        file = f"{error.filename}: " if error.filename else ""
+        raise MienError(f"{file}{error.strerror or error}") from error
+
+
+def _prepare(
+    sources: Sequence[Path | str], out: Path, form: Form, skip_bad: bool, progress: Progress
+) -> Prepared:
     problems = Problems()
     with atomic_directory(out) as folder, Builder(folder, form) as builder:
         readers, ballot = discover([Path(source) for source in sources])
@@ -63,12 +72,14 @@ def prepare(
             _check_order(readers)
         # Checksums take a tenth of the time and leave the interpreter to the reading.
         with ThreadPoolExecutor(1) as beside:
-            digests = beside.map(lambda reader: reader.sha256(), readers)
+            hashing = beside.map(lambda reader: reader.sha256(), readers)
             _read(readers, builder, form, problems, progress)
+            digests = list(hashing)
+        _check_copies(readers, digests)
         votes = None if ballot is None else ferplus.read(ballot, problems)
         if problems and not skip_bad:
             raise BadRowsError(problems)
-        provenance = _provenance(readers, list(digests), ballot, problems)
+        provenance = _provenance(readers, digests, ballot, problems)
         provenance["options"] = {"size": form.size, "color": form.color, "skip_bad": skip_bad}
         dataset = builder.finish(votes, provenance)
         save_all_but_images(dataset, folder)
@@ -97,25 +108,25 @@ def _check_order(readers: list[Reader]) -> None:
             )
 
 
+def _check_copies(readers: list[Reader], digests: list[str]) -> None:
+    """Refuse a file given twice where names do not tell, as they are made different."""
+    files: dict[str, Path] = {}
+    for reader, digest in zip(readers, digests, strict=True):
+        if reader.own_names and digest in files:
+            raise MienError(f"{files[digest]} and {reader.path} are the same file")
+        files[digest] = reader.path
+
+
 def _provenance(
     readers: list[Reader], digests: list[str], ballot: Path | None, problems: Problems
 ) -> dict[str, Any]:
-    """Say where the rows came from; names only, no path tells of this machine.
-
-    Raises:
-        MienError: two sources are the same file.
-    """
+    """Say where the rows came from; names only, no path tells of this machine."""
     sources = [
         {"name": reader.path.resolve().name, "format": reader.format, "sha256": digest}
         for reader, digest in zip(readers, digests, strict=True)
     ]
     if ballot is not None:
         sources.append({"name": ballot.name, "format": "FER+ votes", "sha256": sha256(ballot)})
-    by_digest: dict[str, str] = {}
-    for source in sources:
-        other = by_digest.setdefault(source["sha256"], source["name"])
-        if other is not source["name"]:
-            raise MienError(f"the sources {other} and {source['name']} are the same")
     return {
         "sources": sources,
         "skipped": problems.counts(),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from mien.data.cache import Dataset
 from mien.data.describe import UNLABELED
@@ -33,7 +34,7 @@ def write_sheets(dataset: Dataset, folder: Path) -> list[Path]:
     return written
 
 
-def contact_sheet(dataset: Dataset, rows: np.ndarray, title: str) -> Image.Image:
+def contact_sheet(dataset: Dataset, rows: NDArray[np.intp], title: str) -> Image.Image:
     """Draw up to 60 of the given rows of a data set below a title."""
     count = min(len(rows), _COLUMNS * _ROWS)
     shown = rows[np.linspace(0, len(rows) - 1, count).round().astype(int)]
@@ -52,9 +53,11 @@ def contact_sheet(dataset: Dataset, rows: np.ndarray, title: str) -> Image.Image
         left = _GAP + place % _COLUMNS * (_SIDE + _GAP)
         top = _TITLE + place // _COLUMNS * (_SIDE + _CAPTION + _GAP)
         image = Image.fromarray(np.asarray(dataset.images[row]))
-        sheet.paste(
-            image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.NEAREST), (left, top)
+        # Pixels stay to be seen, and images that are not square keep their shape.
+        fitted = ImageOps.pad(
+            image.convert("RGB"), (_SIDE, _SIDE), Image.Resampling.NEAREST, color="white"
         )
+        sheet.paste(fitted, (left, top))
         name = str(dataset.names[row])
         caption = name if len(name) <= _LONGEST else "…" + name[-_LONGEST + 1 :]
         draw.text((left, top + _SIDE + 2), caption, fill="black", font=font)
