@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.emotions import EMOTIONS, FERPLUS_VOTES, canonical, ferplus_column
@@ -32,6 +32,7 @@ def test_usual_spellings(name: str, emotion: str | None) -> None:
     assert canonical(name) == emotion
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_names_an_emotion_or_none(name: str) -> None:
     assert canonical(name) in (*EMOTIONS, None)

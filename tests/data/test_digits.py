@@ -2,7 +2,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.data.problems import Kind
@@ -11,6 +11,7 @@ from mien.data.readers.digits import BadPixelsError, parse_careful, parse_fast
 COUNT = 3
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 255), min_size=COUNT, max_size=COUNT), min_size=1))
 def test_plain_rows_are_parsed_fast(rows: list[list[int]]) -> None:
     texts = [" ".join(map(str, row)).encode() for row in rows]
@@ -27,6 +28,7 @@ _tokens = st.one_of(
 _texts = st.lists(_tokens, max_size=COUNT + 2).map(" ".join)
 
 
+@settings(deadline=None)
 @given(st.lists(_texts, min_size=1, max_size=4))
 def test_what_the_fast_parser_returns_is_what_the_careful_one_returns(texts: list[str]) -> None:
     rows = [text.encode() for text in texts]
