@@ -3,7 +3,47 @@
 Importing it and predicting with it need neither torch nor the network.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from mien.emotions import EMOTIONS
+from mien.errors import MienError
 from mien.version import __version__
 
-__all__ = ["EMOTIONS", "__version__"]
+if TYPE_CHECKING:
+    from mien.recognition.bundled import SAMPLE
+    from mien.recognition.recognizer import Recognizer, analyze
+    from mien.recognition.results import Face, Picture
+
+__all__ = [
+    "EMOTIONS",
+    "SAMPLE",
+    "Face",
+    "MienError",
+    "Picture",
+    "Recognizer",
+    "__version__",
+    "analyze",
+]
+
+# What needs OpenCV or onnxruntime is imported when it is first used.
+_LAZY = {
+    "SAMPLE": "mien.recognition.bundled",
+    "Face": "mien.recognition.results",
+    "Picture": "mien.recognition.results",
+    "Recognizer": "mien.recognition.recognizer",
+    "analyze": "mien.recognition.recognizer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'mien' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
