@@ -10,6 +10,7 @@ import click
 
 from mien.cli.common import Output, json_option, verb_options
 from mien.errors import MienError
+from mien.files import sha256
 
 if TYPE_CHECKING:
     from mien.evaluation.metrics import Metrics
@@ -99,19 +100,30 @@ def _predict(
 
     dataset = load(data)
     dataset.indices(split)  # a misspelled split is told before a model is loaded
-    classifier = _classifier(source)
+    classifier, weights = _open(source)
     with output.progress(f"classifying {split}") as progress:
         predictions = predict(classifier, dataset, split, tta=tta, progress=progress)
-    model = Path(source).resolve().name
-    predictions = replace(predictions, info={"model": model, **predictions.info})
+    model = {"model": Path(source).resolve().name, "model_sha256": sha256(weights)}
+    predictions = replace(predictions, info=model | dict(predictions.info))
     name = split if tta == "none" else f"{split}-{tta}"
     if Path(source).is_dir():
-        file = (out or Path(source) / "predictions") / f"{name}.parquet"
+        file = (out or Path(source, "predictions")) / f"{name}.parquet"
     else:
-        stem = Path(source).stem if source.endswith(".onnx") else source
-        file = (out or Path("predictions")) / f"{stem}-{name}.parquet"
+        file = (out or Path("predictions")) / f"{Path(source).stem}-{name}.parquet"
     predictions.save(file)
     return predictions, file
+
+
+def _open(source: str) -> tuple[Classifier, Path]:
+    """Load a run's folder, an .onnx file or a bundled model; return it with its weights' file."""
+    if Path(source).is_dir():
+        from mien.training.run import Run, load_classifier
+
+        return load_classifier(source), Run(source).weights_file
+    from mien.recognition.classifier import OnnxClassifier
+
+    classifier = OnnxClassifier(source)
+    return classifier, classifier.path
 
 
 def _read(
@@ -200,14 +212,3 @@ def _print_tables(output: Output, metrics: Metrics) -> None:
             for each in metrics.classes
         ],
     )
-
-
-def _classifier(source: str) -> Classifier:
-    """Load what `source` names: the folder of a run, an .onnx file or a bundled model."""
-    if Path(source).is_dir():
-        from mien.training.run import load_classifier
-
-        return load_classifier(Path(source))
-    from mien.recognition.classifier import OnnxClassifier
-
-    return OnnxClassifier(Path(source))

@@ -29,7 +29,7 @@ Examples:
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Override a key of the recipe, such as training.seed=1; may be repeated.",
+    help="Override a key of the recipe, such as training.seed=1; without a value, take it out.",
 )
 @click.option("--accelerator", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--devices", default=1, show_default=True, help="How many devices train together.")
@@ -61,7 +61,9 @@ def train(
     if resume is None and (recipe is None or folder is None):
         raise click.UsageError("give RECIPE and --out RUN for a new run, or --resume RUN")
     if resume is not None and (recipe is not None or folder is not None or overrides):
-        raise click.UsageError("--resume takes the recipe of the run; leave RECIPE, --out, --set out")
+        raise click.UsageError(
+            "--resume takes the recipe of the run; leave RECIPE, --out, --set out"
+        )
     needs("training", "train")
     from mien.data.cache import load as load_dataset
     from mien.training.loop import Device, start

@@ -44,7 +44,11 @@ class Muon(torch.optim.Optimizer):
         parameters = list(parameters)
         groups = [
             {"params": [p for p in parameters if p.ndim == 4], "lr": lr, "muon": True},
-            {"params": [p for p in parameters if p.ndim != 4], "lr": _MUON_REST_RATE, "muon": False},
+            {
+                "params": [p for p in parameters if p.ndim != 4],
+                "lr": _MUON_REST_RATE,
+                "muon": False,
+            },
         ]
         super().__init__(groups, {"momentum": momentum, "weight_decay": weight_decay})
 

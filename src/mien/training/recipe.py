@@ -198,7 +198,9 @@ class Recipe(Section):
 def names() -> list[str]:
     """Return the names of the recipes in the package."""
     folder = resources.files("mien") / "recipes"
-    return sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml"))
+    return sorted(
+        p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml")
+    )
 
 
 def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
@@ -207,7 +209,7 @@ def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
     Args:
         name: a name in `names()`, or the path of a TOML file.
         overrides: texts such as "training.epochs=3"; the value is read as TOML, or as text where
-            it is no TOML.
+            it is no TOML. An empty value ("input.filter=") takes the key out of the recipe.
 
     Raises:
         MienError: there is no such recipe, it is no TOML, or a key or value is wrong.
@@ -249,17 +251,19 @@ def _override(table: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key.strip():
         raise MienError(f"{override!r} is not of the form KEY=VALUE, such as training.epochs=3")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
     *parents, last = key.strip().split(".")
     for parent in parents:
         child = table.setdefault(parent, {})
         if not isinstance(child, dict):
             raise MienError(f"--set {override}: {parent!r} is not a table of the recipe")
         table = child
-    table[last] = value
+    if not text.strip():
+        table.pop(last, None)
+        return
+    try:
+        table[last] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[last] = text
 
 
 def _explain(problem: Any) -> str:

@@ -1,0 +1,142 @@
+"""A run as one ONNX file: uint8 images in, probabilities out, everything else in its metadata."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mien.emotions import EMOTIONS
+from mien.errors import MienError
+from mien.files import atomic_path
+from mien.training.run import Run, TorchClassifier
+from mien.version import __version__
+
+FORMAT = "1"
+TOLERANCE = 1e-4
+"""Largest difference between a probability of the exported file and of the network."""
+
+
+class _Exported(nn.Module):
+    """uint8 N×H×W or N×H×W×3 → float32 N×7 probabilities; the network normalizes itself."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        batch = images.float()
+        batch = batch.unsqueeze(1) if images.ndim == 3 else batch.permute(0, 3, 1, 2)
+        probabilities: Tensor = self.network(batch).softmax(dim=1)
+        return probabilities
+
+
+def export_run(run: Run, target: Path | str, facts: Mapping[str, Any] | None = None) -> float:
+    """Write a run's best weights as ONNX and check the file against them.
+
+    Args:
+        run: a trained run.
+        target: the `.onnx` to write, whole or not at all.
+        facts: what the provenance holds beside what the run knows, such as figures of accuracy.
+
+    Returns:
+        The largest difference of a probability between file and network on random images.
+
+    Raises:
+        MienError: the run has no weights, or the file does not compute what the network computes.
+    """
+    recipe, info = run.recipe(), run.info()
+    preprocessing = recipe.input.preprocessing()
+    size = recipe.input.size
+    shape = (size, size, 3) if recipe.input.color else (size, size)
+    provenance = {
+        "name": run.folder.name,
+        "summary": recipe.summary,
+        "architecture": recipe.model.name,
+        "mien": __version__,
+        "dataset": info["data"]["checksum"],
+        "seed": recipe.training.seed,
+        "started": info["started"],
+        "exported": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **(facts or {}),
+    }
+    metadata = {
+        "mien.format": FORMAT,
+        "mien.labels": json.dumps(EMOTIONS),
+        "mien.preprocessing": json.dumps(preprocessing.to_dict()),
+        "mien.provenance": json.dumps(provenance),
+    }
+    network = run.network()
+    with atomic_path(target) as path:
+        _write(network, shape, metadata, path)
+        difference = _largest_difference(TorchClassifier(network, preprocessing, ""), shape, path)
+        if not difference <= TOLERANCE:
+            raise MienError(
+                f"the exported file differs from the network by {difference:.1e}, "
+                f"more than {TOLERANCE:.0e}; nothing was written to {target}"
+            )
+    return difference
+
+
+def _write(
+    network: nn.Module, shape: tuple[int, ...], metadata: Mapping[str, str], path: Path
+) -> None:
+    example = torch.zeros((2, *shape), dtype=torch.uint8)
+    with _quiet():
+        program = torch.onnx.export(
+            _Exported(network).eval(),
+            (example,),
+            input_names=["images"],
+            output_names=["probabilities"],
+            dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "model.onnx"
+        program.save(str(plain))
+        model = onnx.load(plain)
+    for key, value in metadata.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to itself what the exporter says of packages that it would like (torchvision)."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _largest_difference(classifier: TorchClassifier, shape: tuple[int, ...], path: Path) -> float:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    images: NDArray[np.uint8] = np.random.default_rng(0).integers(
+        0, 256, (33, *shape), dtype=np.uint8
+    )
+    images[0], images[1] = 0, 255
+    found = session.run(["probabilities"], {"images": images})[0]
+    return float(np.abs(found - classifier.probabilities(images)).max())
