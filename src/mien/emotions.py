@@ -1,4 +1,4 @@
-"""The seven emotions of FER2013 in their order, FER+'s ten votes, and the names people give them."""
+"""The seven emotions of FER2013 in order, FER+'s ten votes, and the names people give them."""
 
 EMOTIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """FER2013's classes; an emotion's place in this tuple is its label, 0 to 6."""
@@ -18,7 +18,7 @@ FERPLUS_VOTES: tuple[str, ...] = (
     "unknown",
     "NF",
 )
-"""Columns of FER+'s `fer2013new.csv`: eight emotions, 'unknown' and 'NF' (no face); ten votes a row."""
+"""Columns of FER+'s `fer2013new.csv`: eight emotions, 'unknown', 'NF' (no face); ten votes a row."""
 
 _ALIASES: dict[str, str] = {
     "anger": "angry",

@@ -1,4 +1,4 @@
-"""The one error that mien raises for what its user can mend, and the exit statuses of the program."""
+"""The one error that mien raises for what its user can mend, and the exit statuses."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from mien.emotions import EMOTIONS
 from mien.evaluation.predict import predict
 from mien.evaluation.predictions import Predictions
 from mien.evaluation.tta import TTA
+from mien.files import sha256
 
 # The brightness that the network takes for each emotion.
 LEVELS = np.arange(7) * 40.0
@@ -114,6 +115,7 @@ def test_a_model_on_validation(folder: Path, run_mien: Any) -> None:
     np.testing.assert_allclose(predictions.probabilities, softmax(LEVELS[shown]), atol=1e-4)
     assert predictions.labels.tolist() == emotions.tolist()
     assert predictions.info["model"] == "tiny.onnx"
+    assert predictions.info["model_sha256"] == sha256(folder / "tiny.onnx")
     assert predictions.info["split"] == "validation"
 
 
@@ -153,7 +155,8 @@ def test_a_run_keeps_its_predictions(folder: Path) -> None:
     )
     predictions = Predictions.load(file)
     np.testing.assert_allclose(predictions.probabilities, expected.probabilities, atol=1e-6)
-    assert predictions.info == {"model": "run", **expected.info}
+    model = {"model": "run", "model_sha256": sha256(run.weights_file)}
+    assert predictions.info == model | dict(expected.info)
 
 
 def test_a_split_without_labels_gets_predictions_only(folder: Path, run_mien: Any) -> None:

@@ -72,7 +72,7 @@ class Output:
 
     @contextlib.contextmanager
     def progress(self, title: str) -> Iterator[Progress]:
-        """Give a `Progress` that draws a bar on standard error; silent where that is no terminal."""
+        """Give a `Progress` that draws a bar on standard error, if that is a terminal."""
         if self.verbosity < 0 or not sys.stderr.isatty():
             yield silent
             return

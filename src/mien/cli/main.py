@@ -28,7 +28,7 @@ VERBS: dict[str, str] = {
 
 
 class _Verbs(click.Group):
-    """A group that lists its verbs in the order of the work and imports each one when it is used."""
+    """A group that lists its verbs in the order of the work and imports each when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)

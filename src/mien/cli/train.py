@@ -62,7 +62,7 @@ def train(
         raise click.UsageError("give RECIPE and --out RUN for a new run, or --resume RUN")
     if resume is not None and (recipe is not None or folder is not None or overrides):
         raise click.UsageError(
-            "--resume takes the recipe of the run; leave RECIPE, --out, --set out"
+            "--resume takes the run's own recipe: leave out RECIPE, --out and --set"
         )
     needs("training", "train")
     from mien.data.cache import load as load_dataset
