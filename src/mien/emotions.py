@@ -18,7 +18,7 @@ FERPLUS_VOTES: tuple[str, ...] = (
     "unknown",
     "NF",
 )
-"""Columns of FER+'s `fer2013new.csv`: eight emotions, 'unknown', 'NF' (no face); ten votes a row."""
+"""Columns of FER+'s `fer2013new.csv`: eight emotions, 'unknown', 'NF' (no face)."""
 
 _ALIASES: dict[str, str] = {
     "anger": "angry",

@@ -70,7 +70,7 @@ def test_a_class_has_a_sheet_where_it_has_images(dataset: Dataset, tmp_path: Pat
     assert [sheet.name for sheet in sheets] == names
     with Image.open(tmp_path / "unlabeled.png") as sheet:
         pixels = np.asarray(sheet)
-    # The blank image (grey level 40) is the fourth, 112 pixels wide.
+    # The blank image (gray level 40) is the fourth, 112 pixels wide.
     assert np.count_nonzero((pixels == 40).all(axis=2)) >= 112 * 112
     # Its name stands below it.
     below = pixels[40 + 112 : 40 + 112 + 16, 8 + 3 * 120 : 8 + 3 * 120 + 112]

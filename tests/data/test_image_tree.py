@@ -164,9 +164,9 @@ def test_color_is_kept_when_asked_for(tmp_path: Path, write_tree: Tree) -> None:
     color = prepare([root], tmp_path / "color", form=Form(color=True)).dataset
     assert color.color
     assert np.array_equal(color.images[0], rgb)
-    grey = prepare([root], tmp_path / "grey").dataset
-    assert np.array_equal(grey.images[0], np.asarray(Image.fromarray(rgb).convert("L")))
-    assert grey.provenance["options"] == {"size": None, "color": False, "skip_bad": False}
+    gray = prepare([root], tmp_path / "gray").dataset
+    assert np.array_equal(gray.images[0], np.asarray(Image.fromarray(rgb).convert("L")))
+    assert gray.provenance["options"] == {"size": None, "color": False, "skip_bad": False}
 
 
 def test_exif_orientation_is_followed(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_the_verb_prints_the_class_table(
     table = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line.split()}
     assert table["happy"] == ["2", "50.0", "2"]
     assert table["all"] == ["4", "100.0", "4"]
-    assert "4 images, 48×48, grey" in done.stderr
+    assert "4 images, 48×48, gray" in done.stderr
     again = run_mien("data", "prepare", source, "--out", tmp_path / "out")
     assert again.returncode == 1
     assert "exists already" in again.stderr

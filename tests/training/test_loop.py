@@ -79,15 +79,15 @@ def test_an_interrupted_run_resumes_bit_for_bit(
     recipe = load(str(recipe_file), [f"optimizer.name={optimizer}", "schedule.name=plateau"])
     whole = loop.train(loop.start(recipe, dataset, tmp_path / "whole"), dataset, CPU)
 
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     def stop_in_the_third_epoch(done: int, total: int | None) -> None:
         if done == 10:  # 4 steps an epoch
-            raise Stopped
+            raise StoppedError
 
     broken = loop.start(recipe, dataset, tmp_path / "broken")
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         loop.train(broken, dataset, CPU, progress=stop_in_the_third_epoch)
     assert len(_rows(broken)) == 2
     loop.train(broken, dataset, CPU)

@@ -27,7 +27,7 @@ def data() -> None:
     metavar="N",
     help="Make all images N×N pixels; by default they keep their size, which must be one.",
 )
-@click.option("--color", is_flag=True, help="Keep three channels (RGB) instead of grey.")
+@click.option("--color", is_flag=True, help="Keep three channels (RGB) instead of gray.")
 @click.option("--skip-bad", is_flag=True, help="Leave bad rows out instead of stopping.")
 @json_option
 @verb_options
@@ -102,7 +102,7 @@ def prepare(
         for problem in skipped.in_order():
             output.detail(str(problem))
     height, width = dataset.size
-    channels = "color" if dataset.color else "grey"
+    channels = "color" if dataset.color else "gray"
     output.note(f"{out}: {len(dataset):,} images, {width}×{height}, {channels}")
     for split, votes in votes_summaries(dataset).items():
         output.note(votes.line(split))

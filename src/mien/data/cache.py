@@ -2,7 +2,7 @@
 
 A folder holds
 
-- `images.npy`, uint8, N×H×W (grey) or N×H×W×3 (RGB),
+- `images.npy`, uint8, N×H×W (gray) or N×H×W×3 (RGB),
 - `labels.npy`, int8, N; -1 where the emotion is not known,
 - `splits.npy`, uint8, N; an index into `meta.json`'s `splits`,
 - `names.npy`, fixed-width text, N; unique within a split,

@@ -32,14 +32,14 @@ class Form:
 
     Attributes:
         size: height and width in pixels, or None to keep what they have.
-        color: three channels (RGB) instead of grey.
+        color: three channels (RGB) instead of gray.
     """
 
     size: int | None = None
     color: bool = False
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return a uint8 H×W or H×W×3 image in this form; grey is copied to three channels.
+        """Return a uint8 H×W or H×W×3 image in this form; gray is copied to three channels.
 
         Areas are averaged to make it smaller, cubic splines are used to make it larger.
         """
@@ -58,7 +58,7 @@ def decode(source: bytes | Path, *, color: bool) -> NDArray[np.uint8]:
 
     Args:
         source: the encoded image or its file.
-        color: return RGB (H×W×3) instead of grey (H×W, ITU-R 601 luma).
+        color: return RGB (H×W×3) instead of gray (H×W, ITU-R 601 luma).
 
     Returns:
         The image as uint8; of an animated file the first frame.
@@ -74,7 +74,7 @@ def decode(source: bytes | Path, *, color: bool) -> NDArray[np.uint8]:
                 raise UndecodableError(f"{image.width}×{image.height} pixels are too many")
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I"):
-                # Pillow clips 16-bit grey at 255 instead of scaling it.
+                # Pillow clips 16-bit gray at 255 instead of scaling it.
                 upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
             return np.asarray(upright.convert("RGB" if color else "L"))
     except UndecodableError:

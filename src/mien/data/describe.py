@@ -16,13 +16,13 @@ from mien.progress import Progress, silent
 UNLABELED = "unlabeled"
 """The class table's row for images whose emotion is not known."""
 
-# Images looked at together: 2.4 MB where they are 48×48 grey.
+# Images looked at together: 2.4 MB where they are 48×48 gray.
 _BATCH = 1024
 
 
 @dataclass(frozen=True)
 class ImageStatistics:
-    """Statistics over all pixels of all images, in grey levels from 0 to 255.
+    """Statistics over all pixels of all images, in gray levels from 0 to 255.
 
     Attributes:
         mean: the mean.
@@ -103,7 +103,7 @@ class Description:
         """Return all but the class table as text for people."""
         height, width = self.size
         lines = [
-            f"images: {self.count:,} of {width}×{height}, {'color' if self.color else 'grey'}",
+            f"images: {self.count:,} of {width}×{height}, {'color' if self.color else 'gray'}",
             f"pixels: mean {self.images.mean:.2f}, standard deviation {self.images.std:.2f}, "
             f"from {self.images.minimum} to {self.images.maximum}",
             f"blank images: {self.images.constant:,}",

@@ -43,7 +43,7 @@ def prepare(
     Args:
         sources: files and folders; `mien.data.readers` lists what is recognized.
         out: the new data set's folder.
-        form: the images' size and channels; by default their own size, grey.
+        form: the images' size and channels; by default their own size, gray.
         skip_bad: leave bad rows out instead of raising an error.
         progress: is told the rows done of about how many.
 

@@ -22,7 +22,7 @@ class Preprocess(Protocol):
     """What a classifier's images go through first, as `mien.images.preprocessing.Preprocessing`."""
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return a batch of any size, grey or color, in the form that the classifier takes."""
+        """Return a batch of any size, gray or color, in the form that the classifier takes."""
 
 
 class Classifier(Protocol):

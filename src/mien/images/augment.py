@@ -47,7 +47,7 @@ class Drawn:
     Attributes:
         affine: N×2×3, from output to input coordinates in the range −1 to 1.
         gain: N×1×1×1, factor about the mean.
-        offset: N×1×1×1, grey levels.
+        offset: N×1×1×1, gray levels.
         boxes: N×4, left, top, right, bottom of the erased rectangle as fractions; empty where
             right is not greater than left.
     """

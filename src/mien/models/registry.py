@@ -76,7 +76,7 @@ def create(
     Args:
         name: a name in `architectures()`.
         size: side of the input in pixels.
-        channels: 1 (grey) or 3 (RGB).
+        channels: 1 (gray) or 3 (RGB).
         classes: number of outputs.
         options: what the architecture's builder takes beside these.
 
@@ -96,7 +96,7 @@ def create(
 
 
 class Normalize(nn.Module):
-    """The first layer of every network: (x − mean) / std for grey levels 0 to 255.
+    """The first layer of every network: (x − mean) / std for gray levels 0 to 255.
 
     It holds constants, not parameters, so counts and weight files are those of the architecture.
     """

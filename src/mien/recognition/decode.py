@@ -88,12 +88,12 @@ def name_of(source: Source) -> str:
 def decode(source: Source, *, side: int = WORKING_SIDE) -> Decoded:
     """Return a picture upright, in RGB, its longer side reduced to at most `side` pixels.
 
-    The EXIF rotation is applied; transparency is laid on white; 16-bit grey is divided by 257;
+    The EXIF rotation is applied; transparency is laid on white; 16-bit gray is divided by 257;
     palettes, CMYK and other colour spaces become RGB; of an animation the first frame is taken.
 
     Args:
         source: a path, the bytes of a file in one of the `FORMATS`, a Pillow image, or a uint8
-            array H×W (grey), H×W×3 (RGB, not OpenCV's BGR) or H×W×4 (RGBA). Arrays of another
+            array H×W (gray), H×W×3 (RGB, not OpenCV's BGR) or H×W×4 (RGBA). Arrays of another
             dtype are refused, because their range is not known.
         side: the longest side of the result in pixels; larger pictures are reduced.
 

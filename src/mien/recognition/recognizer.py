@@ -68,7 +68,7 @@ class Recognizer:
 
         Args:
             image: a path, the bytes of an image file, a Pillow image, or a uint8 array H×W
-                (grey), H×W×3 (RGB) or H×W×4 (RGBA); see `mien.recognition.decode`.
+                (gray), H×W×3 (RGB) or H×W×4 (RGBA); see `mien.recognition.decode`.
             detect: False takes the whole picture as one face, for crops of faces such as
                 FER2013's, in which a detector finds nothing.
 

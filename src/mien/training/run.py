@@ -63,7 +63,7 @@ class Run:
         if self.folder.exists() and any(self.folder.iterdir()):
             raise MienError(
                 f"{self.folder} is not empty; a run never overwrites another",
-                hint=f"continue it with: mien train --resume {self.folder}, or choose another --out",
+                hint=f"go on with it: mien train --resume {self.folder}, or choose another --out",
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         atomic_write(self.info_file, json.dumps(info, indent=2) + "\n")

@@ -81,7 +81,7 @@ class Reader(ABC):
     def read(self, *, color: bool, problems: Problems) -> Iterator[Rows]:
         """Give the good rows, batch by batch, and add what is bad to `problems`.
 
-        A reader whose format has only grey images may give these where `color` is asked for.
+        A reader whose format has only gray images may give these where `color` is asked for.
         """
 
     def sha256(self) -> str:

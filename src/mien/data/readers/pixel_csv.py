@@ -77,7 +77,7 @@ class PixelCsv(Reader):
         return "pixels" in header(path)
 
     def read(self, *, color: bool, problems: Problems) -> Iterator[Rows]:
-        """Give the good rows; the images are always grey."""
+        """Give the good rows; the images are always gray."""
         lines: list[_Line] = []
         index = 0
         with self.path.open("rb", buffering=1 << 20) as file:
