@@ -47,7 +47,8 @@ class Output:
         console = Console(highlight=False, markup=False)
         if not console.is_terminal:
             # Piped output is not cut to an assumed width.
-            console.width = max(console.measure(table).maximum, 20)
+            unlimited = console.options.update(width=10_000)
+            console.width = max(console.measure(table, options=unlimited).maximum, 20)
         console.print(table)
 
     def note(self, text: str) -> None:
