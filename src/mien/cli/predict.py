@@ -1,0 +1,185 @@
+"""`mien predict`: the emotions of the faces in pictures, as table, JSON, CSV and pictures."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mien.cli.common import Output, json_option, verb_options
+from mien.emotions import EMOTIONS
+from mien.errors import ExitStatus
+
+if TYPE_CHECKING:
+    from mien.recognition.results import Picture
+
+COLUMNS: tuple[str, ...] = (
+    *("image", "status", "face", "x", "y", "width", "height", "detection", "emotion", "confidence"),
+    *EMOTIONS,
+    "reason",
+)
+"""The columns of `--csv`; a row a face, or one for a picture without faces."""
+
+
+@click.command(
+    short_help="Find the faces in photos and read their emotions.",
+    epilog="""\b
+Examples:
+  mien predict photo.jpg
+  mien predict --sample --annotate out     a photo that comes with mien
+  mien predict holiday/ *.png --csv faces.csv
+  mien predict photo.jpg --json | jq '.[].faces[].emotion'
+  mien predict crops/ --no-detect          each picture is one face already""",
+)
+@click.argument("sources", metavar="PHOTO|FOLDER...", nargs=-1)
+@click.option(
+    "--sample",
+    is_flag=True,
+    help="Also take a photo that comes with mien: NASA's portrait of the astronaut Eileen Collins, "
+    "which is in the public domain.",
+)
+@click.option(
+    "--model",
+    metavar="PATH|NAME",
+    help="An exported model, or the name of one that comes with mien (see mien models).",
+)
+@click.option(
+    "--no-detect",
+    is_flag=True,
+    help="Take every picture as one face, cut out already; nothing is searched for.",
+)
+@click.option(
+    "--csv",
+    "csv_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a table with a row for every face, or for a picture without one.",
+)
+@click.option(
+    "--annotate",
+    "annotated",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Draw boxes and bars: DIR/NAME-faces.png for each picture, in folders as the sources are.",
+)
+@json_option
+@verb_options
+def predict(
+    output: Output,
+    sources: tuple[str, ...],
+    sample: bool,
+    model: str | None,
+    no_detect: bool,
+    csv_file: Path | None,
+    annotated: Path | None,
+    as_json: bool,
+) -> int:
+    """Find the faces in photos and say which of seven emotions they express.
+
+    A FOLDER is searched for pictures, with all folders in it. Boxes are x, y, width, height in
+    pixels of the picture as a viewer shows it.
+
+    Every picture gets a status: 'ok' (it has faces), 'no_face', or 'unreadable', with the reason.
+    One that is unreadable does not stop the others; the exit status is then 1. That no face was
+    found is a result, and no error.
+    """
+    from PIL import Image
+
+    from mien.recognition.bundled import SAMPLE
+    from mien.recognition.recognizer import Recognizer
+    from mien.recognition.sources import annotated_files, find_pictures
+
+    if not sources and not sample:
+        raise click.UsageError("name a photo or a folder, or try --sample")
+    # Large photos are expected here and their decoding is bounded.
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    entries = find_pictures([*sources, *([str(SAMPLE)] if sample else [])])
+    targets = annotated_files(entries, annotated) if annotated is not None else []
+    recognizer = Recognizer(model)
+    pictures: list[Picture] = []
+    with output.progress("recognizing") as progress:
+        paths = [str(entry.path) for entry in entries]
+        for picture in recognizer.analyze_many(paths, detect=not no_detect):
+            if targets and picture.status != "unreadable":
+                _annotate(picture, targets[len(pictures)])
+            pictures.append(picture)
+            progress(len(pictures), len(entries))
+    if csv_file is not None:
+        _write_csv(pictures, csv_file)
+    if as_json:
+        output.json([picture.to_dict() for picture in pictures])
+    else:
+        _print(output, pictures)
+    unreadable = any(picture.status == "unreadable" for picture in pictures)
+    return ExitStatus.FAILURE if unreadable else ExitStatus.OK
+
+
+def _annotate(picture: Picture, target: Path) -> None:
+    from mien.files import atomic_path
+    from mien.recognition.annotate import LARGEST_SIDE, annotate
+    from mien.recognition.decode import decode
+
+    pixels = decode(picture.image, side=LARGEST_SIDE).pixels
+    with atomic_path(target) as temporary:
+        annotate(pixels, picture).save(temporary)
+
+
+def _write_csv(pictures: Sequence[Picture], file: Path) -> None:
+    import csv
+
+    from mien.files import atomic_path
+
+    with atomic_path(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, COLUMNS, restval="")
+        writer.writeheader()
+        for picture in pictures:
+            writer.writerows(_rows(picture))
+
+
+def _rows(picture: Picture) -> Iterator[dict[str, object]]:
+    """Yield what `--csv` writes for a picture; coordinates are those of the face's box."""
+    common: dict[str, object] = {"image": picture.image, "status": picture.status}
+    if not picture.faces:
+        yield common | ({"reason": picture.reason} if picture.reason else {})
+    for number, face in enumerate(picture.faces, 1):
+        box = dict(zip(("x", "y", "width", "height"), face.box, strict=True))
+        yield {
+            **common,
+            **box,
+            **face.scores,
+            "face": number,
+            "detection": face.detection,
+            "emotion": face.emotion,
+            "confidence": face.confidence,
+        }
+
+
+def _print(output: Output, pictures: Sequence[Picture]) -> None:
+    rows = []
+    for picture in pictures:
+        if not picture.faces:
+            rows.append((picture.image, "", "", picture.reason or "no face", "", ""))
+        for number, face in enumerate(picture.faces, 1):
+            box = ", ".join(str(value) for value in face.box)
+            second = sorted(face.scores, key=face.scores.__getitem__)[-2]
+            rows.append(
+                (
+                    picture.image if number == 1 else "",
+                    str(number),
+                    box,
+                    face.emotion,
+                    f"{face.confidence:.0%}",
+                    f"{second} {face.scores[second]:.0%}",
+                )
+            )
+    output.table(("picture", "face", "box", "emotion", "confidence", "next"), rows)
+    statuses = [picture.status for picture in pictures]
+    if len(pictures) > 1:
+        faces = sum(len(picture.faces) for picture in pictures)
+        output.note(
+            f"{len(pictures)} pictures, {faces} faces; without a face: "
+            f"{statuses.count('no_face')}, unreadable: {statuses.count('unreadable')}"
+        )
