@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 from scipy.stats import binomtest
@@ -48,6 +48,7 @@ def cases(draw: st.DrawFn) -> Predictions:
     return predictions(labels, softmax(logits * draw(st.sampled_from([0.5, 1.0, 12.0]))))
 
 
+@settings(deadline=None)
 @given(cases())
 def test_figures_equal_scikit_learns(case: Predictions) -> None:
     known = case.labels >= 0
@@ -79,6 +80,7 @@ def test_figures_equal_scikit_learns(case: Predictions) -> None:
     np.testing.assert_allclose(columns, np.array(by_class, dtype=np.float64))
 
 
+@settings(deadline=None)
 @given(cases())
 def test_calibration_error_equals_a_plain_loop(case: Predictions) -> None:
     known = case.labels >= 0
@@ -117,6 +119,7 @@ def test_an_edge_belongs_to_the_bin_below_it() -> None:
     assert calibration_error(labels, rows, bins=2) == pytest.approx((0.5 + 0.75) / 2)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_interval_equals_scipys(case: tuple[int, int]) -> None:
     correct, count = case

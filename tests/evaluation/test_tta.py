@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_np
 from PIL import Image
@@ -28,6 +28,7 @@ def brightness(images: np.ndarray) -> np.ndarray:
     return result
 
 
+@settings(deadline=None)
 @given(IMAGES)
 def test_views_have_the_shape_and_kind_of_the_images(images: np.ndarray) -> None:
     counts = {}
@@ -41,6 +42,7 @@ def test_views_have_the_shape_and_kind_of_the_images(images: np.ndarray) -> None
     assert counts == {"none": 1, "flip": 2, "ten-crop": 10}
 
 
+@settings(deadline=None)
 @given(IMAGES)
 def test_flip_cannot_tell_an_image_from_its_mirror_image(images: np.ndarray) -> None:
     mirrored = np.ascontiguousarray(images[:, :, ::-1])
