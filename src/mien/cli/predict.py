@@ -86,18 +86,18 @@ def predict(
     One that is unreadable does not stop the others; the exit status is then 1. That no face was
     found is a result, and no error.
     """
-    from PIL import Image
-
     from mien.recognition.bundled import SAMPLE
     from mien.recognition.recognizer import Recognizer
     from mien.recognition.sources import annotated_files, find_pictures
 
     if not sources and not sample:
         raise click.UsageError("name a photo or a folder, or try --sample")
-    # Large photos are expected here and their decoding is bounded.
-    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    # Pillow warns of large and of slightly damaged pictures; what matters becomes a reason.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     entries = find_pictures([*sources, *([str(SAMPLE)] if sample else [])])
     targets = annotated_files(entries, annotated) if annotated is not None else []
+    if not entries:
+        output.note("there are no pictures in " + ", ".join(sources))
     recognizer = Recognizer(model)
     pictures: list[Picture] = []
     with output.progress("recognizing") as progress:
@@ -175,6 +175,8 @@ def _print(output: Output, pictures: Sequence[Picture]) -> None:
                     f"{second} {face.scores[second]:.0%}",
                 )
             )
+    if not pictures:
+        return
     output.table(("picture", "face", "box", "emotion", "confidence", "next"), rows)
     statuses = [picture.status for picture in pictures]
     if len(pictures) > 1:

@@ -134,7 +134,8 @@ def _covered(
     """Return how many pixels of a box the panels at all places cover."""
     across = np.minimum(box[2], x + width) - np.maximum(box[0], x)
     down = np.minimum(box[3], y + height) - np.maximum(box[1], y)
-    return np.maximum(across, 0) * np.maximum(down, 0)
+    pixels: NDArray[np.float64] = np.maximum(across, 0) * np.maximum(down, 0)
+    return pixels
 
 
 def _distance(

@@ -19,13 +19,13 @@ from mien.errors import MienError
 Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]"
 """A path, the bytes of an image file, a Pillow image, or an array (see `decode`)."""
 
-FORMATS: tuple[str, ...] = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 """What is opened; Pillow's other readers are less used, less tested and a wider door."""
 
 SUFFIXES = frozenset(
     f".{name}"
     for name in (
-        *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp"),
+        *("jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp"),
         *("gif", "bmp", "tif", "tiff", "ppm", "pgm", "avif"),
     )
 )

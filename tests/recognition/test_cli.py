@@ -1,0 +1,134 @@
+"""`mien predict` and `mien models` as processes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from mien.emotions import EMOTIONS
+from mien.recognition.bundled import SAMPLE, bundled_models
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """A folder: a face, an empty picture further down, and a file that is no picture."""
+    folder = tmp_path / "album"
+    (folder / "more").mkdir(parents=True)
+    shutil.copy(SAMPLE, folder / "face.jpg")
+    Image.new("RGB", (64, 48), "gray").save(folder / "more" / "gray.png")
+    (folder / "torn.jpg").write_bytes(SAMPLE.read_bytes()[:20_000])
+    return folder
+
+
+def test_json_csv_and_annotated_pictures(
+    run_mien: Run, album: Path, model: Path, tmp_path: Path
+) -> None:
+    table, drawn = tmp_path / "t" / "faces.csv", tmp_path / "drawn"
+    missing = tmp_path / "missing.jpg"
+    done = run_mien(
+        *("predict", album, missing, "--model", model, "--json"),
+        *("--csv", table, "--annotate", drawn),
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    pictures = json.loads(done.stdout)
+    assert [(Path(p["image"]).name, p["status"]) for p in pictures] == [
+        ("face.jpg", "ok"),
+        ("gray.png", "no_face"),
+        ("torn.jpg", "unreadable"),
+        ("missing.jpg", "unreadable"),
+    ]
+    assert pictures[3]["reason"] == "no such file"
+    assert (pictures[0]["width"], pictures[0]["height"]) == (512, 512)
+    (face,) = pictures[0]["faces"]
+    assert list(face["scores"]) == list(EMOTIONS)
+    assert sum(face["scores"].values()) == pytest.approx(1, abs=1e-5)
+
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows] == ["ok", "no_face", "unreadable", "unreadable"]
+    assert list(rows[0]) == [
+        *("image", "status", "face", "x", "y", "width", "height", "detection", "emotion"),
+        *("confidence", *EMOTIONS, "reason"),
+    ]
+    assert [int(rows[0][key]) for key in ("x", "y", "width", "height")] == face["box"]
+    assert float(rows[0][face["emotion"]]) == face["confidence"]
+    assert (rows[1]["face"], rows[1]["reason"]) == ("", "")
+    assert rows[3]["reason"] == "no such file"
+
+    made = sorted(str(path.relative_to(drawn)) for path in drawn.rglob("*") if path.is_file())
+    assert made == ["face-faces.png", str(Path("more/gray-faces.png"))]
+    assert Image.open(drawn / "face-faces.png").size == (960, 960)
+
+
+def test_table(run_mien: Run, album: Path, model: Path) -> None:
+    done = run_mien("predict", album / "more", album / "face.jpg", "--model", model)
+    assert done.returncode == 0
+    assert "no face" in done.stdout
+    assert str(album / "face.jpg") in done.stdout
+    assert "2 pictures, 1 faces; without a face: 1, unreadable: 0" in done.stderr
+
+
+def test_crops(run_mien: Run, album: Path, model: Path) -> None:
+    done = run_mien(
+        "predict", album / "more" / "gray.png", "--no-detect", "--json", "--model", model
+    )
+    assert done.returncode == 0
+    (picture,) = json.loads(done.stdout)
+    assert (picture["status"], picture["faces"][0]["box"]) == ("ok", [0, 0, 64, 48])
+
+
+def test_a_folder_without_pictures(run_mien: Run, tmp_path: Path, model: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = run_mien("predict", empty, "--model", model, "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, [])
+    assert "no pictures" in done.stderr
+
+
+def test_what_cannot_be_asked(run_mien: Run, album: Path) -> None:
+    assert run_mien("predict").returncode == 2
+    done = run_mien("predict", album, "--model", album / "torn.jpg")
+    assert done.returncode == 1
+    assert "no ONNX file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif("small" not in bundled_models(), reason="no model is bundled")
+def test_sample(run_mien: Run) -> None:
+    done = run_mien("predict", "--sample", "--json")
+    assert done.returncode == 0
+    (picture,) = json.loads(done.stdout)
+    assert picture["faces"][0]["emotion"] == "happy"
+
+
+def test_models(run_mien: Run, make_model: Callable[..., Path]) -> None:
+    accuracy = {"split": "validation", "accuracy": 0.7034, "balanced_accuracy": 0.68}
+    provenance = json.dumps({"summary": "a net", "accuracy": accuracy, "license": "Apache-2.0"})
+    model = make_model(provenance=provenance)
+    done = run_mien("models", model)
+    assert done.returncode == 0
+    for text in ("70.3%", "68.0%", "validation", "48×48 gray", "Apache-2.0", "a net"):
+        assert text in done.stdout
+    (facts,) = json.loads(run_mien("models", model, "--json").stdout)
+    assert facts["provenance"] == json.loads(provenance)
+    assert facts["bytes"] == model.stat().st_size
+
+    names = [facts["name"] for facts in json.loads(run_mien("models", "--json").stdout)]
+    assert names == list(bundled_models())
+
+
+def test_models_with_little_provenance(run_mien: Run, make_model: Callable[..., Path]) -> None:
+    for provenance in (None, '{"accuracy": 7, "summary": null}'):
+        done = run_mien("models", make_model(provenance=provenance))
+        assert done.returncode == 0
+        assert "48×48 gray" in done.stdout

@@ -1,0 +1,61 @@
+"""What `import mien` brings, and what it and predicting leave alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import mien
+
+HEAVY = ("torch", "pandas", "matplotlib", "skimage", "pyarrow", "scipy", "onnx", "lightning")
+
+
+def modules_after(code: str) -> set[str]:
+    """Run code in a fresh interpreter and return the top-level modules that it loaded."""
+    report = "import json, sys; print(json.dumps(sorted({n.split('.')[0] for n in sys.modules})))"
+    script = f"{code}\n{report}"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_exports() -> None:
+    assert mien.__all__ == [
+        "EMOTIONS",
+        "SAMPLE",
+        "Face",
+        "MienError",
+        "Picture",
+        "Recognizer",
+        "__version__",
+        "analyze",
+    ]
+    for name in mien.__all__:
+        assert getattr(mien, name) is not None
+    assert set(mien.__all__) <= set(dir(mien))
+    with pytest.raises(AttributeError, match="no attribute 'analyse'"):
+        mien.analyse  # noqa: B018
+
+
+def test_import_is_cheap() -> None:
+    loaded = modules_after("import mien")
+    assert not loaded & {*HEAVY, "numpy", "cv2", "PIL", "onnxruntime", "click", "rich"}
+
+
+def test_recognition_needs_the_light_core_only() -> None:
+    loaded = modules_after("import mien; mien.Recognizer; mien.analyze; mien.Picture")
+    assert {"cv2", "onnxruntime", "numpy"} <= loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_predict_needs_the_light_core_only() -> None:
+    code = (
+        "from mien.cli.main import main\n"
+        "assert main(['predict', '--sample', '--json', '--no-detect', '--model', 'none']) == 1\n"
+        "import mien.recognition.annotate"
+    )
+    assert not modules_after(code) & set(HEAVY)
