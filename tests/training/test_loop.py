@@ -99,7 +99,7 @@ def test_a_killed_process_resumes_bit_for_bit(
     tmp_path: Path, dataset_folder: Path, recipe_file: Path, run_mien: Any
 ) -> None:
     arguments = ["train", recipe_file, "--data", dataset_folder, "--accelerator", "cpu"]
-    arguments += ["--set", "training.epochs=60"]
+    arguments += ["--set", "training.epochs=40"]
     whole = run_mien(*arguments, "--out", tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr
     command = [
@@ -120,7 +120,7 @@ def test_a_killed_process_resumes_bit_for_bit(
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     killed, uninterrupted = Run(tmp_path / "killed"), Run(tmp_path / "whole")
-    assert len(_rows(killed)) < 60
+    assert len(_rows(killed)) < 40
     resumed = run_mien("train", "--resume", killed.folder, "--data", dataset_folder)
     assert resumed.returncode == 0, resumed.stderr
     assert _rows(killed) == _rows(uninterrupted)

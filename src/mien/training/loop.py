@@ -32,6 +32,7 @@ from mien.training.schedules import plateau_factor, step_factor
 
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 Row = dict[str, float]
+_SECONDS_BETWEEN_CURVES = 20
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ class _Trainer:
     def fit(self, progress: Progress, on_epoch: Callable[[Row], None]) -> None:
         self._restore()
         epochs = self.recipe.training.epochs
+        drawn = time.monotonic()
         for epoch in range(len(self.history), epochs):
             began = time.perf_counter()
             size = self.recipe.training.size_at(epoch / epochs, self.recipe.input.size)
@@ -143,6 +145,12 @@ class _Trainer:
             self.history.append(row)
             self._keep()
             on_epoch(row)
+            # A drawing takes longer than a short epoch.
+            if self.fabric.is_global_zero and time.monotonic() - drawn > _SECONDS_BETWEEN_CURVES:
+                self.run.draw_curves()
+                drawn = time.monotonic()
+        if self.fabric.is_global_zero and self.history:
+            self.run.draw_curves()
 
     def _epoch(self, epoch: int, size: int, progress: Progress) -> Row:
         """Run the steps of one epoch; nothing in it waits for the device but the progress."""

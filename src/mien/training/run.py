@@ -110,13 +110,16 @@ class Run:
         return state
 
     def save_history(self, history: History) -> None:
-        """Write `history.csv` and draw `curves.png`."""
+        """Write `history.csv`."""
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
         writer.writeheader()
         for row in history:
             writer.writerow({k: f"{v:g}" if k == "epoch" else f"{v:.6g}" for k, v in row.items()})
         atomic_write(self.history_file, text.getvalue())
+
+    def draw_curves(self) -> None:
+        """Draw `curves.png` from `history.csv`."""
         training_curves(self.history_file, self.curves_file)
 
     def network(self) -> nn.Module:
