@@ -10,12 +10,12 @@ import math
 from dataclasses import dataclass
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F
 
 
-@dataclass(frozen=True)
-class Augmentation:
+class Augmentation(BaseModel):
     """How far a training image may be changed; zero and False change nothing.
 
     Attributes:
@@ -30,14 +30,16 @@ class Augmentation:
             'random erasing': 2 % to 25 % of the area here, aspect ratio 0.3 to 3.3).
     """
 
-    rotation: float = 0.0
-    shift: float = 0.0
-    zoom: float = 0.0
-    shear: float = 0.0
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rotation: float = Field(0.0, ge=0, le=180)
+    shift: float = Field(0.0, ge=0, le=1)
+    zoom: float = Field(0.0, ge=0, lt=1)
+    shear: float = Field(0.0, ge=0, le=1)
     flip: bool = False
-    brightness: float = 0.0
-    contrast: float = 0.0
-    erase: float = 0.0
+    brightness: float = Field(0.0, ge=0, le=1)
+    contrast: float = Field(0.0, ge=0, le=1)
+    erase: float = Field(0.0, ge=0, le=1)
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class Batches:
         self.recipe = recipe
         self.rank = rank
         self.world_size = world_size
-        self.augmentation = recipe.augmentation.augmentation()
+        self.augmentation = recipe.augmentation
         spec = recipe.input.preprocessing().filter
         after = spec is not None and spec.place == "after_augmentation"
         self.filter = device_filter(spec) if after and spec is not None else None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -74,23 +73,6 @@ class Input(Section):
         if self.filter is not None:
             spec = FilterSpec(self.filter.name, self.filter.place, self.filter.options)
         return Preprocessing(size=self.size, color=self.color, filter=spec)
-
-
-class AugmentationSection(Section):
-    """How far training images are changed; see `mien.images.augment.Augmentation`."""
-
-    rotation: float = Field(0.0, ge=0, le=180)
-    shift: Fraction = 0.0
-    zoom: float = Field(0.0, ge=0, lt=1)
-    shear: Fraction = 0.0
-    flip: bool = False
-    brightness: Fraction = 0.0
-    contrast: Fraction = 0.0
-    erase: Fraction = 0.0
-
-    def augmentation(self) -> Augmentation:
-        """Return the parameters for `mien.images.augment`."""
-        return Augmentation(**self.model_dump())
 
 
 class Optimizer(Section):
@@ -189,7 +171,7 @@ class Recipe(Section):
     notes: str = ""
     model: Model
     input: Input = Input()
-    augmentation: AugmentationSection = AugmentationSection()
+    augmentation: Augmentation = Augmentation()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     training: Training = Training()
@@ -273,7 +255,7 @@ def _explain(problem: Any) -> str:
         section: Any = Recipe
         for part in location[:-1]:
             field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
-            section = _section_of(field.annotation) if field is not None else None
+            section = section_of(field.annotation) if field is not None else None
         known = list(section.model_fields) if section is not None else []
         return f"{key}: there is no such key; {nearest(location[-1], known)}"
     message = problem["msg"].removeprefix("Value error, ")
@@ -282,15 +264,14 @@ def _explain(problem: Any) -> str:
     return f"{key}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"
 
 
-def _section_of(annotation: Any) -> Any:
+def section_of(annotation: Any) -> type[BaseModel] | None:
+    """Return the table of a recipe that a field's annotation stands for, or None."""
     for candidate in (annotation, *getattr(annotation, "__args__", ())):
-        if isinstance(candidate, type) and issubclass(candidate, Section):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
     return None
 
 
 def to_table(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe as plain values, all defaults written out, None left out."""
-    table = recipe.model_dump(exclude_none=True, mode="json")
-    assert asdict(recipe.augmentation.augmentation()) == table["augmentation"]
-    return table
+    return recipe.model_dump(exclude_none=True, mode="json")

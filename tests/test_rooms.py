@@ -1,0 +1,55 @@
+"""Which room may import which, as `docs/architecture.md` says."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import mien
+
+PACKAGE = Path(mien.__file__).parent
+BASE = {"emotions", "errors", "files", "progress", "version"}
+ALLOWED: dict[str, set[str]] = {
+    "data": {"images"},
+    "images": set(),
+    "models": set(),
+    "evaluation": {"data", "images"},
+    "training": {"data", "images", "models", "evaluation"},
+    "export": {"images", "models", "training"},
+    "recognition": {"images"},
+}
+# Heavy packages that the light core must not load; recognition is all that it needs.
+HEAVY = {"torch", "pandas", "matplotlib", "pyarrow", "skimage", "scipy", "sklearn", "pydantic"}
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_a_room_imports_only_what_it_may(room: str) -> None:
+    allowed = ALLOWED[room] | BASE | {room}
+    for path in (PACKAGE / room).rglob("*.py"):
+        for name in _imports(path):
+            parts = name.split(".")
+            if parts[0] == "mien" and len(parts) > 1:
+                assert parts[1] in allowed, f"{path.relative_to(PACKAGE)} imports {name}"
+
+
+def test_every_room_is_listed() -> None:
+    rooms = {p.name for p in PACKAGE.iterdir() if (p / "__init__.py").is_file()}
+    assert rooms == ALLOWED.keys() | {"cli"}
+
+
+@pytest.mark.parametrize("room", ["recognition"])
+def test_recognition_names_no_heavy_package(room: str) -> None:
+    for path in (PACKAGE / room).rglob("*.py"):
+        assert not {name.split(".")[0] for name in _imports(path)} & HEAVY, path
