@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import mien
+from mien.recognition.bundled import bundled_models
 
 HEAVY = ("torch", "pandas", "matplotlib", "skimage", "pyarrow", "scipy", "onnx", "lightning")
 
@@ -52,10 +54,9 @@ def test_recognition_needs_the_light_core_only() -> None:
     assert not loaded & set(HEAVY)
 
 
-def test_predict_needs_the_light_core_only() -> None:
-    code = (
-        "from mien.cli.main import main\n"
-        "assert main(['predict', '--sample', '--json', '--no-detect', '--model', 'none']) == 1\n"
-        "import mien.recognition.annotate"
-    )
-    assert not modules_after(code) & set(HEAVY)
+@pytest.mark.skipif("small" not in bundled_models(), reason="no model is bundled")
+def test_predict_needs_the_light_core_only(tmp_path: Path) -> None:
+    arguments = ["predict", "--sample", "--annotate", str(tmp_path), "--csv", str(tmp_path / "f")]
+    loaded = modules_after(f"from mien.cli.main import main\nassert main({arguments}) == 0")
+    assert "onnxruntime" in loaded
+    assert not loaded & set(HEAVY)
