@@ -71,7 +71,7 @@ def annotate(pixels: NDArray[np.uint8], picture: Picture) -> Image.Image:
         image = image.resize(size, Image.Resampling.LANCZOS)
     if not picture.faces:
         return image
-    em = max(max(image.size) / 72, 12)
+    em = max(max(image.size) / 64, 12)
     style = _Style(ImageFont.load_default(em), em, max(round(em / 5), 2))
     boxes = [_scaled(face, picture, image) for face in picture.faces]
     overlay = Image.new("RGBA", image.size)
