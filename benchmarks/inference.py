@@ -25,8 +25,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from mien import SAMPLE
+from mien.images.decode import decode
 from mien.recognition.classifier import OnnxClassifier
-from mien.recognition.decode import decode
 from mien.recognition.detectors import detect
 from mien.recognition.recognizer import Recognizer
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mien.data.cache import Dataset
-from mien.data.decoding import Form
+from mien.data.form import Form
 from mien.data.prepare import prepare
 from mien.data.problems import BadRowsError, Kind
 from mien.emotions import EMOTIONS
@@ -180,7 +180,7 @@ def test_exif_orientation_is_followed(tmp_path: Path) -> None:
     assert np.array_equal(dataset.images[0], np.rot90(pixels, -1))
 
 
-def test_16_bit_grey_is_scaled(tmp_path: Path) -> None:
+def test_16_bit_gray_is_scaled(tmp_path: Path) -> None:
     (tmp_path / "tree/happy").mkdir(parents=True)
     deep = (np.arange(256, dtype=np.uint16) * 257).reshape(16, 16)
     Image.fromarray(deep).save(tmp_path / "tree/happy/1.png")
@@ -191,7 +191,7 @@ def test_16_bit_grey_is_scaled(tmp_path: Path) -> None:
 def test_other_formats_are_not_opened(tmp_path: Path, faces: Callable[..., Any]) -> None:
     (tmp_path / "tree/happy").mkdir(parents=True)
     Image.fromarray(faces(1)[0]).save(tmp_path / "tree/happy/1.png", "ICO")
-    with pytest.raises(BadRowsError, match="not an image of a known format"):
+    with pytest.raises(BadRowsError, match="not a picture in a known format"):
         prepare([tmp_path / "tree"], tmp_path / "out")
 
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mien.errors import MienError
+from mien.images.decode import decode
 from mien.recognition.bundled import SAMPLE
-from mien.recognition.decode import decode
 from mien.recognition.detectors import (
     Detection,
     detect,

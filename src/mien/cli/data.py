@@ -61,8 +61,8 @@ def prepare(
       mien data prepare archive/train archive/test --out data/fer2013
       mien data prepare rafdb/ --size 100 --color --out data/rafdb
     """
-    from mien.data.decoding import Form
     from mien.data.describe import class_table, votes_summaries
+    from mien.data.form import Form
     from mien.data.prepare import prepare as run
     from mien.data.problems import BadRowsError
 

@@ -117,14 +117,14 @@ def _read(photo: Path, *, color: bool, size: int | None) -> Images:
     import numpy as np
     from PIL import Image
 
-    from mien.data.decoding import UndecodableError, decode
     from mien.errors import MienError
+    from mien.images.decode import UnreadableError, decode_whole
     from mien.images.preprocessing import Preprocessing
     from mien.images.sheet import TILE
 
     try:
-        image = decode(photo, color=color)
-    except UndecodableError as error:
+        image = decode_whole(photo, color=color)
+    except UnreadableError as error:
         raise MienError(f"{photo} cannot be read: {error}") from error
     if size is not None:
         resized: Images = Preprocessing(size=size, color=color)([image])[0]

@@ -119,8 +119,8 @@ def predict(
 
 def _annotate(picture: Picture, target: Path) -> None:
     from mien.files import atomic_path
+    from mien.images.decode import decode
     from mien.recognition.annotate import LARGEST_SIDE, annotate
-    from mien.recognition.decode import decode
 
     pixels = decode(picture.image, side=LARGEST_SIDE).pixels
     with atomic_path(target) as temporary:

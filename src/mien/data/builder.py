@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mien.data import votes as ferplus
 from mien.data.cache import SPLITS, Dataset, from_arrays
-from mien.data.decoding import Form
+from mien.data.form import Form
 from mien.data.readers.base import Reader, Rows
 from mien.errors import MienError
 

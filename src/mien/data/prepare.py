@@ -12,7 +12,7 @@ from typing import Any
 from mien.data import votes as ferplus
 from mien.data.builder import Builder
 from mien.data.cache import Dataset, load, save_all_but_images
-from mien.data.decoding import Form
+from mien.data.form import Form
 from mien.data.problems import BadRowsError, Problems
 from mien.data.readers import discover
 from mien.data.readers.base import Reader

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
+from mien.images.decode import Decoded, Source, UnreadableError, decode, name_of
 from mien.recognition.classifier import OnnxClassifier
 from mien.recognition.crop import crop_face
-from mien.recognition.decode import Decoded, Source, UnreadableError, decode, name_of
 from mien.recognition.detectors import Detection, Detector, detect, detector_by_name
 from mien.recognition.results import Face, Picture
 
@@ -68,7 +68,7 @@ class Recognizer:
 
         Args:
             image: a path, the bytes of an image file, a Pillow image, or a uint8 array H×W
-                (gray), H×W×3 (RGB) or H×W×4 (RGBA); see `mien.recognition.decode`.
+                (gray), H×W×3 (RGB) or H×W×4 (RGBA); see `mien.images.decode`.
             detect: False takes the whole picture as one face, for crops of faces such as
                 FER2013's, in which a detector finds nothing.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mien.recognition.decode import SUFFIXES
+from mien.images.decode import SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.decoding import SUFFIXES, UndecodableError, decode
 from mien.data.problems import Kind, Problems
 from mien.data.readers.base import Reader, Rows, hidden, natural, visible
 from mien.data.splits import split_named, split_of_file, split_order
 from mien.emotions import EMOTIONS, UNKNOWN, canonical
+from mien.images.decode import SUFFIXES, UnreadableError, decode_whole
 
 _BATCH = 64
 
@@ -87,8 +87,8 @@ class ImageTree(Reader):
             good: list[tuple[_Entry, NDArray[np.uint8]]] = []
             for entry in usable[start : start + _BATCH]:
                 try:
-                    good.append((entry, decode(entry.path, color=color)))
-                except UndecodableError as error:
+                    good.append((entry, decode_whole(entry.path, color=color)))
+                except UnreadableError as error:
                     problems.add(Kind.IMAGE, self._named(entry.path), None, str(error))
             splits = [entry.split or "train" for entry, _ in good]
             yield Rows(

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.data.decoding import UndecodableError, decode
 from mien.data.problems import Kind, Problems
 from mien.data.readers.base import Reader, Rows
 from mien.data.splits import split_named, split_of_file
 from mien.emotions import EMOTIONS, UNKNOWN, canonical
 from mien.errors import missing_extra
+from mien.images.decode import UnreadableError, decode_whole
 
 _BATCH = 512
 _IMAGES = ("image", "img")
@@ -107,8 +107,8 @@ class Parquet(Reader):
             place = self.place(self.split)
             data, path = _parts(cell)
             try:
-                image = decode(data, color=color)
-            except UndecodableError as error:
+                image = decode_whole(data, color=color)
+            except UnreadableError as error:
                 problems.add(Kind.IMAGE, self.path.name, row, str(error))
                 continue
             if label is not None:

@@ -85,7 +85,7 @@ def name_of(source: Source) -> str:
     return "<array>" if isinstance(source, np.ndarray) else "<image>"
 
 
-def decode(source: Source, *, side: int = WORKING_SIDE) -> Decoded:
+def decode(source: Source, *, side: int | None = WORKING_SIDE) -> Decoded:
     """Return a picture upright, in RGB, its longer side reduced to at most `side` pixels.
 
     The EXIF rotation is applied; transparency is laid on white; 16-bit gray is divided by 257;
@@ -95,7 +95,8 @@ def decode(source: Source, *, side: int = WORKING_SIDE) -> Decoded:
         source: a path, the bytes of a file in one of the `FORMATS`, a Pillow image, or a uint8
             array H×W (gray), H×W×3 (RGB, not OpenCV's BGR) or H×W×4 (RGBA). Arrays of another
             dtype are refused, because their range is not known.
-        side: the longest side of the result in pixels; larger pictures are reduced.
+        side: the longest side of the result in pixels; larger pictures are reduced. None keeps
+            every pixel.
 
     Raises:
         UnreadableError: there is no such file, it is no picture in one of the formats, it is
@@ -113,6 +114,18 @@ def decode(source: Source, *, side: int = WORKING_SIDE) -> Decoded:
     raise UnreadableError(
         f"a picture is a path, bytes, a Pillow image or an array, not {type(source).__name__}"
     )
+
+
+def decode_whole(source: Source, *, color: bool) -> NDArray[np.uint8]:
+    """Return every pixel of a picture, upright: uint8 H×W×3 (RGB), or H×W (gray, ITU-R 601-2).
+
+    Gray levels of a gray picture come back bit for bit.
+
+    Raises:
+        UnreadableError: as `decode`.
+    """
+    rgb = decode(source, side=None).pixels
+    return rgb if color else np.asarray(Image.fromarray(rgb).convert("L"))
 
 
 def _guarded(read: Callable[[], Decoded]) -> Decoded:
@@ -135,27 +148,28 @@ def _guarded(read: Callable[[], Decoded]) -> Decoded:
         raise UnreadableError(f"damaged: {error}" if str(error) else "damaged") from error
 
 
-def _from_path(path: Path, side: int) -> Decoded:
+def _from_path(path: Path, side: int | None) -> Decoded:
     if path.exists() and not path.is_file():
         raise UnreadableError("not a file")
     with path.open("rb") as file:
         return _from_file(file, os.fstat(file.fileno()).st_size, side)
 
 
-def _from_file(file: IO[bytes], length: int, side: int) -> Decoded:
+def _from_file(file: IO[bytes], length: int, side: int | None) -> Decoded:
     if not length:
         raise UnreadableError("the file is empty")
     with Image.open(file, formats=FORMATS) as image:
         return _from_image(image, side)
 
 
-def _from_image(image: Image.Image, side: int) -> Decoded:
+def _from_image(image: Image.Image, side: int | None) -> Decoded:
     width, height = image.size
     if not width or not height:
         raise UnreadableError("it has no pixels")
     orientation = _orientation(image)
     # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is enough.
-    image.draft(None, (side, side))
+    if side is not None:
+        image.draft(None, (side, side))
     if image.width * image.height > MAX_PIXELS:
         raise UnreadableError(
             f"too large to be decoded: {width}×{height} pixels, "
@@ -179,7 +193,7 @@ def _orientation(image: Image.Image) -> int:
     return 1
 
 
-def _to_rgb(image: Image.Image, side: int) -> Image.Image:
+def _to_rgb(image: Image.Image, side: int | None) -> Image.Image:
     if image.mode in _SIXTEEN_BIT:
         values = np.asarray(image)
         # 257 takes 65535 to 255; mode "I" may hold more, which no common file does.
@@ -190,13 +204,14 @@ def _to_rgb(image: Image.Image, side: int) -> Image.Image:
         image = image.convert("RGBA")
     elif image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
-    image.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=1.0)
+    if side is not None:
+        image.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=1.0)
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
 
 
-def _from_array(array: NDArray[np.uint8], side: int) -> Decoded:
+def _from_array(array: NDArray[np.uint8], side: int | None) -> Decoded:
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or channels not in (1, 3, 4):
         raise UnreadableError(

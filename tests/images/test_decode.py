@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from mien.recognition.decode import FORMATS, MAX_PIXELS, SUFFIXES, UnreadableError, decode, name_of
+from mien.images.decode import FORMATS, MAX_PIXELS, SUFFIXES, UnreadableError, decode, name_of
 
 COLORS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]], np.uint8)
 # Four coloured blocks: enough for no codec to blur their middles.
