@@ -16,14 +16,15 @@ NAMES = sorted(architectures())
 def test_logits_and_a_gradient_to_every_parameter(name: str, channels: int) -> None:
     torch.manual_seed(0)
     network = create(name, channels=channels)
-    images = torch.randint(0, 256, (4, channels, 48, 48)).float()
-    logits = network(images)
-    assert logits.shape == (4, 7)
+    images = torch.randint(0, 256, (3, channels, 48, 48)).float()
+    assert network(images).shape == (3, 7)
     # A step first: a normalization that starts at zero passes no gradient to what lies before it.
+    # Clipped: without normalization within (VGG), one large step can kill every ReLU.
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     for _ in range(2):
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(network(images), torch.tensor([0, 1, 2, 3])).backward()
+        torch.nn.functional.cross_entropy(network(images), torch.tensor([0, 1, 2])).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
     for parameter_name, parameter in network.named_parameters():
         assert parameter.grad is not None, parameter_name
@@ -32,15 +33,16 @@ def test_logits_and_a_gradient_to_every_parameter(name: str, channels: int) -> N
 
 @pytest.mark.parametrize("name", NAMES)
 def test_other_sizes_and_class_counts(name: str) -> None:
-    network = create(name, size=64, classes=8).eval()
-    assert network(torch.zeros(2, 1, 64, 64)).shape == (2, 8)
+    with torch.device("meta"):  # shapes without computing
+        network = create(name, size=64, classes=8).eval()
+        assert network(torch.zeros(2, 1, 64, 64)).shape == (2, 8)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_image_does_not_depend_on_its_batch(name: str) -> None:
     torch.manual_seed(0)
     network = create(name).eval()
-    images = torch.randint(0, 256, (5, 1, 48, 48)).float()
+    images = torch.randint(0, 256, (3, 1, 48, 48)).float()
     with torch.inference_mode():
         torch.testing.assert_close(network(images)[2:3], network(images[2:3]), atol=1e-4, rtol=1e-4)
 
