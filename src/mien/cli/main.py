@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 from collections.abc import Sequence
 
 import click
 
 from mien.cli.common import Output
-from mien.errors import ExitStatus, MienError
+from mien.errors import ExitStatus, MienError, nearest
 from mien.version import __version__
 
 # A verb's module is imported only when the verb is asked for: `mien predict` starts without torch.
@@ -40,6 +38,13 @@ class _Verbs(click.Group):
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            ctx.fail(f"there is no verb {args[0]!r}; {nearest(args[0], VERBS)}")
+        return super().resolve_command(ctx, args)
 
 
 @click.group(
@@ -74,10 +79,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MienError as error:
         Output().error(error)
         return ExitStatus.FAILURE
-    except BrokenPipeError:
-        # The reader of our output has gone (`mien … | head`); nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitStatus.OK
     return result if isinstance(result, int) else ExitStatus.OK
 
 
