@@ -17,7 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": set(),
     "evaluation": {"data", "images"},
     "training": {"data", "images", "models", "evaluation"},
-    "export": {"images", "models", "training"},
+    "export": {"images", "models", "training", "evaluation"},
     "recognition": {"images"},
 }
 # Heavy packages that the light core must not load; recognition is all that it needs.

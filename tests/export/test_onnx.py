@@ -13,7 +13,8 @@ import pytest
 
 from mien.data import cache
 from mien.emotions import EMOTIONS
-from mien.export.onnx import export_run
+from mien.evaluation.predictions import Predictions
+from mien.export.onnx import export_run, measured
 from mien.images.preprocessing import Preprocessing
 from mien.training import loop
 from mien.training.recipe import load
@@ -62,6 +63,20 @@ def test_the_metadata_hold_labels_preprocessing_and_provenance(run: Run, tmp_pat
     assert metadata["mien.provenance"]["dataset"] == run.info()["data"]["checksum"]
     assert metadata["mien.provenance"]["accuracy"] == {"accuracy": 0.5}
     assert all(not t.external_data for t in model.graph.initializer)
+
+
+def test_the_figures_of_the_run_s_own_predictions_go_along(run: Run, tmp_path: Path) -> None:
+    assert measured(run) == {}
+    names = np.array([str(i) for i in range(1, 32, 2)])
+    labels = (np.arange(1, 32, 2) % 7).astype(np.int8)
+    probabilities = np.eye(7, dtype=np.float32)[labels]
+    probabilities[0] = np.roll(probabilities[0], 1)
+    file = run.folder / "predictions" / "validation.parquet"
+    Predictions(names, labels, probabilities, {}).save(file)
+    accuracy = measured(run)["accuracy"]
+    assert accuracy["images"] == 16
+    assert accuracy["accuracy"] == 15 / 16
+    file.unlink()
 
 
 def test_the_command_exports(run: Run, tmp_path: Path, run_mien: Any) -> None:

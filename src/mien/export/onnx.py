@@ -21,6 +21,8 @@ from torch import Tensor, nn
 
 from mien.emotions import EMOTIONS
 from mien.errors import MienError
+from mien.evaluation.metrics import evaluate
+from mien.evaluation.predictions import Predictions
 from mien.files import atomic_path
 from mien.training.run import Run, TorchClassifier
 from mien.version import __version__
@@ -89,6 +91,26 @@ def export_run(run: Run, target: Path | str, facts: Mapping[str, Any] | None = N
                 f"more than {TOLERANCE:.0e}; nothing was written to {target}"
             )
     return difference
+
+
+def measured(run: Run) -> dict[str, Any]:
+    """Return the figures of a run's own predictions for its validation split, as provenance.
+
+    They are those that `mien evaluate RUN` wrote after the weights; without them, nothing.
+    """
+    split = run.recipe().training.validation_split
+    file = run.folder / "predictions" / f"{split}.parquet"
+    if not file.is_file() or file.stat().st_mtime < run.weights_file.stat().st_mtime:
+        return {}
+    metrics = evaluate(Predictions.load(file))
+    return {
+        "accuracy": {
+            "split": split,
+            "images": metrics.count,
+            "accuracy": metrics.accuracy,
+            "balanced_accuracy": metrics.balanced_accuracy,
+        }
+    }
 
 
 def _write(
