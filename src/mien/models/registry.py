@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,9 @@ from torch import Tensor, nn
 from mien.emotions import EMOTIONS
 from mien.errors import MienError, nearest
 
-
-class Builder(Protocol):
-    """Builds a network with fresh weights."""
-
-    def __call__(self, *, size: int, channels: int, classes: int, **options: Any) -> nn.Module:
-        """Return a network for float32 N×channels×size×size, values 0 to 255 → N×classes logits."""
+Builder = Callable[..., nn.Module]
+"""Builds a network with fresh weights for float32 N×channels×size×size, values 0 to 255, to logits
+N×classes; takes the keywords `size`, `channels`, `classes` and its architecture's own options."""
 
 
 @dataclass(frozen=True)
