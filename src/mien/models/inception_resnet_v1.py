@@ -202,10 +202,15 @@ class InceptionResNetV1(nn.Module):
 
     def _blocks(self) -> Iterator[tuple[str, Branches]]:
         repeats = {"Block35": self.repeat_1, "Block17": self.repeat_2, "Block8": self.repeat_3}
-        blocks = {"Mixed_6a": self.mixed_6a, "Mixed_7a": self.mixed_7a, "Block8_6": self.block8}
         for name, repeat in repeats.items():
-            blocks |= {f"{name}_{index}": block for index, block in enumerate(repeat, start=1)}
-        yield from blocks.items()
+            for index, block in enumerate(repeat, start=1):
+                assert isinstance(block, Branches)
+                yield f"{name}_{index}", block
+        yield from {
+            "Mixed_6a": self.mixed_6a,
+            "Mixed_7a": self.mixed_7a,
+            "Block8_6": self.block8,
+        }.items()
 
 
 def _named(name: str, module: ConvNorm) -> dict[str, nn.Module]:

@@ -62,7 +62,7 @@ class Input(nn.Module):
             )
         self.channels = 3 if repeat_gray else channels
         self.repeat_gray = repeat_gray
-        self.bgr = weights.bgr and self.channels == 3
+        self.bgr = weights.bgr and channels == 3
         # From scratch on gray there is no channel to which a mean belongs.
         mean = weights.mean if self.channels == 3 else sum(weights.mean) / 3
         scalings = {"weights": (mean, weights.std), "unit": (0.0, 255.0)}
