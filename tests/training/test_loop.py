@@ -49,7 +49,10 @@ def test_it_learns_and_leaves_a_whole_run_folder(
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"]) / 2
     assert float(rows[-1]["validation_accuracy"]) > 0.8
     assert run.recipe() == recipe
-    assert run.info()["data"]["checksum"] == dataset.checksum
+    info = run.info()
+    assert info["data"]["checksum"] == dataset.checksum
+    assert [session["device"] for session in info["sessions"]] == ["cpu"]
+    assert info["sessions"][0]["environment"]["torch"] == torch.__version__
     with Image.open(run.curves_file) as curves:
         assert curves.format == "PNG"
     classifier = load_classifier(run.folder)

@@ -50,12 +50,16 @@ class Device:
     devices: int = 1
     precision: Precision = "auto"
 
+    def resolved_precision(self) -> str:
+        """Return the precision that `auto` stands for here, or the one that was asked for."""
+        if self.precision != "auto":
+            return self.precision
+        on_gpu = self.accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available()
+        return "bf16-mixed" if on_gpu else "32-true"
+
     def fabric(self) -> Any:
         """Return the launched Fabric."""
-        precision: str = self.precision
-        if precision == "auto":
-            on_gpu = self.accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available()
-            precision = "bf16-mixed" if on_gpu else "32-true"
+        precision: Any = self.resolved_precision()
         fabric = Fabric(accelerator=self.accelerator, devices=self.devices, precision=precision)
         fabric.launch()
         return fabric
@@ -72,11 +76,16 @@ def start(recipe: Recipe, dataset: Dataset, folder: Path | str) -> Run:
         recipe,
         {
             "data": {"checksum": dataset.checksum, "images": len(dataset)},
-            "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "environment": environment(),
+            "started": _now(),
+            "seed": recipe.training.seed,
+            "sessions": [],
         },
     )
     return run
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def train(
@@ -106,7 +115,18 @@ def train(
             f"the data set's checksum {dataset.checksum[:12]}… is not the run's {checksum[:12]}…",
             hint="continue with the data that the run was started with",
         )
-    fabric = (device or Device()).fabric()
+    device = device or Device()
+    fabric = device.fabric()
+    if fabric.is_global_zero:
+        run.add_session(
+            {
+                "started": _now(),
+                "device": str(fabric.device),
+                "devices": fabric.world_size,
+                "precision": device.resolved_precision(),
+                "environment": environment(),
+            }
+        )
     _Trainer(run, dataset, fabric).fit(progress, on_epoch)
     return run
 
@@ -204,17 +224,19 @@ class _Trainer:
 
     @torch.inference_mode()
     def _validate(self, size: int) -> Row:
-        # The average is never wrapped: validation is the same on every device.
         network = self.average if self.average is not None else self.bare_network
         network.eval()
         with self.fabric.autocast():
             logits = torch.cat([network(x) for x in self.batches.evaluate(self.validation, size)])
         labels = self.validation.labels
         hits = (logits.argmax(dim=1) == labels).float()
-        return {
+        row: Row = {
             "validation_loss": F.cross_entropy(logits.float(), labels).item(),
             "validation_accuracy": hits.mean().item(),
         }
+        # Batch norm's statistics differ a little between devices; the schedule must not.
+        agreed: Row = self.fabric.broadcast(row)
+        return agreed
 
     def _restore(self) -> None:
         state = self.run.load_checkpoint()

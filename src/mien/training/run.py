@@ -3,7 +3,8 @@
 A folder holds
 
 - `recipe.toml`, the recipe with all defaults and overrides written out,
-- `run.json`, the data's checksum, seed, device, precision and the versions of what it ran with,
+- `run.json`, the data's checksum, the seed and, of each start or resumption, device, precision and
+  the versions of what it ran with,
 - `checkpoint.pt`, everything that the next epoch needs (`weights_only`),
 - `model.safetensors`, the weights of the best epoch by validation accuracy,
 - `history.csv` and `curves.png`, a row and a point an epoch,
@@ -86,6 +87,12 @@ class Run:
         """Return what was recorded about data and environment."""
         content: dict[str, Any] = json.loads(self.info_file.read_text())
         return content
+
+    def add_session(self, session: Mapping[str, Any]) -> None:
+        """Record where and with what the run goes on from now."""
+        info = self.info()
+        info["sessions"] = [*info.get("sessions", []), dict(session)]
+        atomic_write(self.info_file, json.dumps(info, indent=2) + "\n")
 
     def save_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Write the best weights."""
