@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -35,17 +35,18 @@ class Outline:
             self.multiply_adds += output.numel() * module.weight[0].numel()
 
 
+@cache
+def _outline(name: str, size: int, **options: Any) -> Outline:
+    with torch.device("meta"):
+        network = create(name, size=size, channels=3, **options).eval()
+        found = Outline(network)
+        for path, module in network.named_modules():
+            module.register_forward_hook(partial(found.record, path))
+        network(torch.zeros(1, 3, size, size))
+    return found
+
+
 @pytest.fixture
 def outline() -> Callable[..., Outline]:
-    """Build a network for color images of a size and send one image through it."""
-
-    def run(name: str, size: int, **options: Any) -> Outline:
-        with torch.device("meta"):
-            network = create(name, size=size, channels=3, **options).eval()
-            found = Outline(network)
-            for path, module in network.named_modules():
-                module.register_forward_hook(partial(found.record, path))
-            network(torch.zeros(1, 3, size, size))
-        return found
-
-    return run
+    """Build a network for color images of a size and send one image through it, once a run."""
+    return _outline

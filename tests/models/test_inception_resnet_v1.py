@@ -51,7 +51,7 @@ def test_map_sizes_are_those_of_facenet(outline: Callable[..., Any]) -> None:
     assert {name: sides[f"backbone.{name}"] for name in expected} == expected
 
 
-@pytest.mark.parametrize(("size", "last"), [(48, 2), (64, 2), (74, 3), (75, 1), (96, 1), (112, 2)])
+@pytest.mark.parametrize(("size", "last"), [(48, 2), (74, 3), (75, 1)])
 def test_small_images_leave_a_map(outline: Callable[..., Any], size: int, last: int) -> None:
     assert outline("inception_resnet_v1", size).sides["backbone.block8"] == last
 

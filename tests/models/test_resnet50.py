@@ -47,7 +47,7 @@ def test_map_sizes(outline: Callable[..., Any], geometry: str, size: int, sides:
 
 
 def test_layers_are_named_as_in_keras_vggface(outline: Callable[..., Any]) -> None:
-    layers = outline("resnet50", 197).network.backbone.published_layers()
+    layers = outline("resnet50", 197, geometry="keras").network.backbone.published_layers()
     expected = {"conv1/7x7_s2"}
     for stage, count in {2: 3, 3: 4, 4: 6, 5: 3}.items():
         expected.add(f"conv{stage}_1_1x1_proj")
@@ -79,7 +79,8 @@ def test_layers_are_named_as_in_keras_vggface(outline: Callable[..., Any]) -> No
 def test_shapes_and_strides_are_those_of_keras_vggface(
     outline: Callable[..., Any], name: str, shape: tuple[int, ...], stride: int
 ) -> None:
-    layer = outline("resnet50", 48).network.backbone.published_layers()[name]
+    network = outline("resnet50", 197, geometry="keras").network
+    layer = network.backbone.published_layers()[name]
     assert tuple(layer.weight.shape) == shape
     assert layer.stride == (stride, stride)
 
@@ -88,7 +89,7 @@ def test_shapes_and_strides_are_those_of_keras_vggface(
 def test_epsilon_is_that_of_the_release(
     outline: Callable[..., Any], geometry: str, epsilon: float
 ) -> None:
-    modules = outline("resnet50", 48, geometry=geometry).network.modules()
+    modules = outline("resnet50", 224, geometry=geometry).network.modules()
     assert {m.eps for m in modules if isinstance(m, nn.BatchNorm2d)} == {epsilon}
 
 

@@ -14,7 +14,7 @@ from mien.models.senet50 import SqueezeExcitation
 
 
 def test_counts_are_those_of_the_publishers(outline: Callable[..., Any]) -> None:
-    network = outline("senet50", 224, classes=1000).network
+    network = outline("senet50", 224, classes=1000, geometry="keras").network
     # pytorchcv's table (imgclsmob), SE-ResNet-50 for ImageNet: 28,088,024 parameters;
     # torchreid's, se_resnet50 without a classifier: 26,039,024.
     assert parameter_counts(network)[0] == 28_088_024
@@ -29,7 +29,8 @@ def test_gates_cost_almost_nothing(outline: Callable[..., Any]) -> None:
 
 
 def test_gate_layers_are_named_as_in_keras_vggface(outline: Callable[..., Any]) -> None:
-    layers = outline("senet50", 197).network.backbone.published_layers()
+    network = outline("senet50", 224, classes=1000, geometry="keras").network
+    layers = network.backbone.published_layers()
     gates = {name: layer for name, layer in layers.items() if name.endswith(("_down", "_up"))}
     blocks = [f"conv{s}_{b}" for s, n in {2: 3, 3: 4, 4: 6, 5: 3}.items() for b in range(1, n + 1)]
     assert set(gates) == {f"{block}_1x1_{way}" for block in blocks for way in ("down", "up")}
@@ -44,7 +45,7 @@ def test_gate_layers_are_named_as_in_keras_vggface(outline: Callable[..., Any]) 
 def test_epsilon_is_that_of_the_release(
     outline: Callable[..., Any], geometry: str, epsilon: float
 ) -> None:
-    modules = outline("senet50", 48, geometry=geometry).network.modules()
+    modules = outline("senet50", 224, classes=1000, geometry=geometry).network.modules()
     assert {m.eps for m in modules if isinstance(m, nn.BatchNorm2d)} == {epsilon}
 
 

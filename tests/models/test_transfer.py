@@ -60,9 +60,9 @@ def test_pretrained_form_has_a_first_convolution_for_three_channels(name: str) -
         network = create(name, size=64, channels=1, repeat_gray=True, head="paper").eval()
         assert isinstance(network, TransferNetwork)
         features = network.embed(torch.zeros(2, 1, 64, 64))
-        assert features.shape == (2, network.backbone.width)  # type: ignore[arg-type]
+        assert features.shape == (2, network.backbone.width)
         assert network.head(features).shape == (2, 7)
-    first = next(iter(network.backbone.published_layers().values()))  # type: ignore[operator]
+    first = next(iter(network.backbone.published_layers().values()))
     assert first.in_channels == 3
 
 
