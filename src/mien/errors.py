@@ -32,6 +32,12 @@ class MienError(Exception):
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
 
+def of_the_system(error: OSError) -> MienError:
+    """Return what the operating system refused (no permission, a full disk) as a `MienError`."""
+    file = f"{error.filename}: " if error.filename else ""
+    return MienError(f"{file}{error.strerror or error}")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint such as "did you mean 'cnn5'?", or the list of what is known."""
     names = sorted(known)

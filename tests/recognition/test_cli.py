@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +94,31 @@ def test_a_folder_without_pictures(run_mien: Run, tmp_path: Path, model: Path) -
     done = run_mien("predict", empty, "--model", model, "--json")
     assert (done.returncode, json.loads(done.stdout)) == (0, [])
     assert "no pictures" in done.stderr
+
+
+def test_a_name_that_is_no_text_is_escaped(run_mien: Run, tmp_path: Path, model: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        Image.new("L", (64, 64), 90).save(tmp_path / name)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    table = tmp_path / "faces.csv"
+    done = run_mien("predict", tmp_path, "--json", "--csv", table, "--model", model)
+    assert done.returncode == 0, done.stderr
+    (picture,) = json.loads(done.stdout)
+    assert Path(picture["image"]).name == name
+    assert "caf\\udce9.png" in table.read_text()
+
+
+def test_a_table_that_cannot_be_written_costs_no_result(
+    run_mien: Run, album: Path, model: Path
+) -> None:
+    photo = album / "face.jpg"
+    done = run_mien("predict", photo, "--json", "--csv", photo / "faces.csv", "--model", model)
+    assert done.returncode == 1
+    assert len(json.loads(done.stdout)) == 1
+    assert f"error: {photo}" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_what_cannot_be_asked(run_mien: Run, album: Path) -> None:

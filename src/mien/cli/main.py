@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import io
+import sys
 from collections.abc import Sequence
 
 import click
 
 from mien.cli.common import Output
-from mien.errors import ExitStatus, MienError, nearest
+from mien.errors import ExitStatus, MienError, nearest, of_the_system
 from mien.version import __version__
 
 # A verb's module is imported only when the verb is asked for: `mien predict` starts without torch.
@@ -67,6 +69,9 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit status (see `mien.errors.ExitStatus`)."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name need not be text, nor need a pipe know all letters; in JSON this is valid.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         result = cli.main(args=arguments, prog_name="mien", standalone_mode=False)
     except click.exceptions.Abort:
@@ -78,6 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitStatus.USAGE
     except MienError as error:
         Output().error(error)
+        return ExitStatus.FAILURE
+    except OSError as error:
+        Output().error(of_the_system(error))
         return ExitStatus.FAILURE
     return result if isinstance(result, int) else ExitStatus.OK
 

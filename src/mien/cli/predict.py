@@ -107,12 +107,12 @@ def predict(
                 _annotate(picture, targets[len(pictures)])
             pictures.append(picture)
             progress(len(pictures), len(entries))
-    if csv_file is not None:
-        _write_csv(pictures, csv_file)
     if as_json:
         output.json([picture.to_dict() for picture in pictures])
     else:
         _print(output, pictures)
+    if csv_file is not None:
+        _write_csv(pictures, csv_file)
     unreadable = any(picture.status == "unreadable" for picture in pictures)
     return ExitStatus.FAILURE if unreadable else ExitStatus.OK
 
@@ -132,7 +132,11 @@ def _write_csv(pictures: Sequence[Picture], file: Path) -> None:
 
     from mien.files import atomic_path
 
-    with atomic_path(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as out:
+    # A file's name need not be text, so what is none is written as an escape.
+    with (
+        atomic_path(file) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as out,
+    ):
         writer = csv.DictWriter(out, COLUMNS, restval="")
         writer.writeheader()
         for picture in pictures:

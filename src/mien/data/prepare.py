@@ -16,7 +16,7 @@ from mien.data.form import Form
 from mien.data.problems import BadRowsError, Problems
 from mien.data.readers import discover
 from mien.data.readers.base import Reader
-from mien.errors import MienError
+from mien.errors import MienError, of_the_system
 from mien.files import atomic_directory, sha256
 from mien.progress import Progress, silent
 from mien.version import __version__
@@ -58,8 +58,7 @@ def prepare(
     try:
         return _prepare(sources, Path(out), form or Form(), skip_bad, progress)
     except OSError as error:
-        file = f"{error.filename}: " if error.filename else ""
-        raise MienError(f"{file}{error.strerror or error}") from error
+        raise of_the_system(error) from error
 
 
 def _prepare(
