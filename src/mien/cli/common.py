@@ -119,7 +119,7 @@ def verb_options(function: _Function) -> _Function:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
-# One package of each extra tells whether the extra is installed.
+# Packages that tell whether an extra is installed.
 _EXTRA_PACKAGES = {"train": ("torch", "pydantic", "lightning_fabric", "pyarrow", "matplotlib")}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mien.cli.common import Output, json_option, verb_options
+from mien.cli.common import Output, json_option, needs, verb_options
 from mien.errors import MienError
 from mien.files import sha256
 
@@ -78,6 +78,7 @@ def evaluate(
     accuracy, macro F1, log loss, expected calibration error (15 bins), and precision, recall and
     F1 of each emotion. A split without labels gets its predictions only.
     """
+    needs("evaluating", "train")
     from mien.evaluation.predictions import SUFFIXES
 
     if Path(source).suffix.lower() in SUFFIXES:
