@@ -156,11 +156,18 @@ def test_external_data_is_found_wherever_a_tensor_can_be() -> None:
     sparse = onnx.SparseTensorProto(values=tensor(), dims=[1])
     function = helper.make_function("d", "f", [], ["c"], [constant], [helper.make_opsetid("", 18)])
     with_function = helper.make_model(helper.make_graph([], "g", [], []), functions=[function])
+    default = helper.make_function("d", "f", [], ["c"], [], [])
+    default.attribute_proto.append(helper.make_attribute("value", tensor()))
+    with_default = helper.make_model(helper.make_graph([], "g", [], []), functions=[default])
+    trained = helper.make_model(helper.make_graph([], "g", [], []))
+    trained.training_info.add().algorithm.CopyFrom(inner)
     for content in (
         model_of(constant),
         model_of(branch),
         model_of(sparse_initializer=[sparse]),
         with_function.SerializeToString(),
+        with_default.SerializeToString(),
+        trained.SerializeToString(),
     ):
         assert has_external_data(content)
 

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 # Messages of onnx.proto by the numbers of those fields that lead to a tensor.
 _FIELDS: dict[str, dict[int, str]] = {
-    "model": {7: "graph", 25: "function"},
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
     "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
-    "function": {7: "node"},
+    "function": {7: "node", 11: "attribute"},
     "node": {5: "attribute"},
     "attribute": {
         5: "tensor",
