@@ -78,6 +78,8 @@ def sha256(path: Path | str) -> str:
 
 
 def _sync(path: Path) -> None:
+    if os.name == "nt":
+        return  # Windows opens no folder, and syncs no file that is open for reading.
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -198,17 +198,22 @@ def load(folder: Path | str, *, verify: bool = False) -> Dataset:
             provenance=meta["provenance"],
             checksum=meta["checksum"],
         )
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        if verify:
+            _verify(dataset)
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise MienError(f"the data set {folder} is damaged: {error}", hint=hint) from error
-    if verify:
-        actual = from_arrays(
-            images=dataset.images,
-            labels=dataset.labels,
-            splits=dataset.splits,
-            names=dataset.names,
-            votes=dataset.votes,
-            split_names=dataset.split_names,
-        ).checksum
-        if actual != dataset.checksum:
-            raise MienError(f"the data set {folder} is damaged: its checksum differs", hint=hint)
     return dataset
+
+
+def _verify(dataset: Dataset) -> None:
+    """Raise a ValueError where the arrays do not fit together or are not those of the checksum."""
+    actual = from_arrays(
+        images=dataset.images,
+        labels=dataset.labels,
+        splits=dataset.splits,
+        names=dataset.names,
+        votes=dataset.votes,
+        split_names=dataset.split_names,
+    )
+    if actual.checksum != dataset.checksum:
+        raise ValueError("its checksum differs")
