@@ -1,0 +1,124 @@
+"""`mien ensemble` on small files and run folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pytest
+
+from mien.cli.main import main
+from mien.evaluation.ensemble import Combiner
+from mien.evaluation.predictions import Predictions
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Path]:
+    """Two runs with predictions for validation, and for a test split without labels."""
+    random = np.random.default_rng(4)
+    folders = [tmp_path / "weak", tmp_path / "strong"]
+    for split, count in (("validation", 60), ("test", 20)):
+        truth = random.integers(0, 7, count)
+        names = np.array([f"{split}/{index}" for index in range(count)])
+        labels = truth if split == "validation" else np.full(count, -1)
+        for folder, strength in zip(folders, (0.5, 2.0), strict=True):
+            powers = np.exp(strength * np.eye(7)[truth] + random.normal(size=(count, 7)))
+            probabilities = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+            made = Predictions(names, labels.astype(np.int8), probabilities, {"split": split})
+            made.save(folder / "predictions" / f"{split}.parquet")
+    return folders
+
+
+def test_a_mean_as_a_process(
+    run_mien: Callable[..., CompletedProcess[str]], runs: list[Path], tmp_path: Path
+) -> None:
+    done = run_mien("ensemble", *runs, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for expected in ("validation: 60 images, 2 members", "against strong", "McNemar's p value"):
+        assert expected in done.stdout
+    combined = Predictions.load(tmp_path / "predictions" / "ensemble-mean-validation.parquet")
+    members = [Predictions.load(run / "predictions" / "validation.parquet") for run in runs]
+    mean = (members[0].probabilities + members[1].probabilities) / 2
+    np.testing.assert_allclose(combined.probabilities, mean, atol=1e-6)
+    assert combined.info["ensemble"]["titles"] == ["weak", "strong"]
+
+
+def test_fitted_to_what_is_reported(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["ensemble", *map(str, runs), "--method", "weights", "--out", str(tmp_path)]
+    assert main([*arguments, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "fitted to validation, the split that is reported" in captured.err
+    values = json.loads(captured.out)
+    assert values["members"] == ["weak", "strong"]
+    assert values["best_member"] == "strong"
+    assert values["weights"][1] > values["weights"][0]
+    assert values["gain"].keys() == {"ensemble", "cross_validated"}
+    figures = values["metrics"]
+    gain = figures["cross_validated"]["accuracy"] - figures["members"][1]["accuracy"]
+    assert values["gain"]["cross_validated"]["gain"] == pytest.approx(gain)
+    assert values["disagreement"][0][1] == values["disagreement"][1][0] > 0
+    assert main(arguments) == 0
+    assert "ensemble (weights, cross-validated)" in capsys.readouterr().out
+
+
+def test_an_unlabeled_split_gets_predictions_only(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "combined"
+    arguments = ["--method", "greedy", "--report", "test", "--out", str(out), "--json"]
+    assert main(["ensemble", *map(str, runs), *arguments]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert json.loads(captured.out)["metrics"] is None
+    combined = Predictions.load(out / "ensemble-greedy-test.parquet")
+    assert not combined.labeled.any()
+    # The state in the file predicts as the ensemble did.
+    members = [Predictions.load(run / "predictions" / "test.parquet") for run in runs]
+    again = Combiner.from_dict(combined.info["ensemble"])(members)
+    np.testing.assert_array_equal(again.probabilities, combined.probabilities)
+
+
+def test_files_of_two_splits(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [str(run / "predictions" / "{split}.parquet") for run in runs]
+    options = ["--method", "weights", "--report", "test", "--out", str(tmp_path)]
+    assert main(["ensemble", *files, *options]) == 0
+    captured = capsys.readouterr()
+    assert "test: 20 images, 2 members" in captured.out
+    assert "nothing can be measured" in captured.err
+    assert main(["ensemble", files[0].format(split="test"), *options]) == 1
+    assert "write {split} where" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["weak", "--report", "train"], 1, "mien evaluate weak --data DIR --split train"),
+        (["weak", "--tta", "flip"], 1, "--split validation --tta flip"),
+        (["weak", "./weak"], 2, "is given twice"),
+        (["net.onnx"], 1, "net.onnx is a model, not its predictions"),
+        (["none.parquet"], 1, "there is no predictions file none.parquet"),
+        (["weak/predictions/test.parquet"], 1, "for the split 'test', not 'validation'"),
+        (["weak", "--method", "weights", "--report", "validation", "--select", "test"], 1, "0 of"),
+        ([], 2, "Missing argument"),
+    ],
+)
+def test_what_cannot_be_combined(
+    arguments: list[str],
+    status: int,
+    message: str,
+    runs: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(runs[0].parent)
+    assert main(["ensemble", *arguments]) == status
+    assert message in capsys.readouterr().err
+    assert not Path("predictions").exists()
