@@ -12,7 +12,11 @@ import pytest
 import mien
 from mien.recognition.bundled import bundled_models
 
-HEAVY = ("torch", "pandas", "matplotlib", "skimage", "pyarrow", "scipy", "onnx", "lightning")
+# What only the extras bring.
+HEAVY = (
+    *("torch", "lightning_fabric", "safetensors", "pydantic", "tomli_w", "onnx", "pyarrow"),
+    *("pandas", "matplotlib", "skimage", "scipy", "sklearn"),
+)
 
 
 def modules_after(code: str) -> set[str]:
