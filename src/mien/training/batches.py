@@ -25,7 +25,8 @@ _SEED_STRIDE = 1_000_003
 
 def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
     """Return the seed of an epoch (0, 1, …) of a run on one of its devices."""
-    return (seed * _SEED_STRIDE + epoch) * _SEED_STRIDE + rank
+    # PyTorch takes no larger seeds.
+    return ((seed * _SEED_STRIDE + epoch) * _SEED_STRIDE + rank) % 2**63
 
 
 @dataclass(frozen=True)

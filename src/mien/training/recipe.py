@@ -129,7 +129,7 @@ class Training(Section):
     Attributes:
         epochs: passes over the training split.
         batch_size: images a step, over all devices together.
-        seed: of weights, order and augmentation.
+        seed: of weights, order and augmentation; below 2³².
         label_smoothing: Szegedy et al. 2016.
         ema: decay of the moving average of the weights that is validated and kept; 0 is off.
         sizes: progressive resizing (smaller images first); empty trains at `input.size`.
@@ -139,7 +139,7 @@ class Training(Section):
 
     epochs: int = Field(40, ge=1)
     batch_size: int = Field(128, ge=1)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     ema: float = Field(0.0, ge=0, lt=1)
     sizes: tuple[SizeStep, ...] = ()
@@ -200,9 +200,12 @@ def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
     if path.suffix == ".toml" or path.is_file():
         if not path.is_file():
             raise MienError(f"there is no recipe {name}")
-        text = path.read_text()
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise MienError(f"the recipe {name} is not UTF-8 text: {error}") from error
     elif name in names():
-        text = (resources.files("mien") / "recipes" / f"{name}.toml").read_text()
+        text = (resources.files("mien") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
     else:
         raise MienError(f"there is no recipe {name!r}", hint=nearest(name, names()))
     try:
