@@ -124,7 +124,7 @@ def test_a_killed_process_resumes_bit_for_bit(
     process.wait()
     killed, uninterrupted = Run(tmp_path / "killed"), Run(tmp_path / "whole")
     assert len(_rows(killed)) < 40
-    resumed = run_mien("train", "--resume", killed.folder, "--data", dataset_folder)
+    resumed = run_mien("train", "--resume", killed.folder)
     assert resumed.returncode == 0, resumed.stderr
     assert _rows(killed) == _rows(uninterrupted)
     assert _same_weights(killed, uninterrupted)
@@ -165,6 +165,66 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(
     monkeypatch.undo()
     loop.train(run, dataset, CPU)
     assert len(_rows(run)) == 4
+
+
+def test_weights_that_the_last_step_spoils_are_not_kept(
+    tmp_path: Path, dataset: Dataset, recipe_file: Path
+) -> None:
+    # One step an epoch: its loss is that of the fresh weights, and good.
+    overrides = ["optimizer.name=sgd", "optimizer.learning_rate=1e30", "schedule.name=constant"]
+    recipe = load(str(recipe_file), [*overrides, "training.batch_size=64", "training.ema=0"])
+    run = loop.start(recipe, dataset, tmp_path / "run")
+    with pytest.raises(MienError, match="not finite in epoch 1"):
+        loop.train(run, dataset, CPU)
+    assert run.load_checkpoint() is None
+    assert not run.weights_file.exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs /dev/full")
+def test_torch_s_own_error_of_a_full_disk_is_the_system_s(
+    tmp_path: Path, dataset: Dataset, recipe_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = loop.start(load(str(recipe_file)), dataset, tmp_path / "run")
+    real_save = torch.save
+    monkeypatch.setattr(torch, "save", lambda state, path: real_save(state, "/dev/full"))
+    with pytest.raises(MienError, match="cannot write to"):
+        loop.train(run, dataset, CPU)
+    assert run.load_checkpoint() is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["input.size=20"], "20"),
+        (["model.options.depths=[1]"], "foldnet"),
+        (["model.options.dropout=2"], "foldnet"),
+        (["training.train_split=trian"], "trian"),
+        (["training.sizes=[{start=0.0,size=9}]"], "9"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_there_is_a_folder(
+    tmp_path: Path, dataset: Dataset, recipe_file: Path, overrides: list[str], words: str
+) -> None:
+    with pytest.raises(MienError, match=words):
+        loop.start(load(str(recipe_file), overrides), dataset, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "device", [loop.Device("cup"), loop.Device("cpu", devices=0), loop.Device("cpu", 1, "x")]
+)
+def test_a_device_that_does_not_exist_is_told(device: loop.Device) -> None:
+    with pytest.raises(MienError, match="cannot train with"):
+        device.fabric()
+
+
+def test_a_run_killed_after_its_checkpoint_gets_its_last_row(
+    tmp_path: Path, dataset: Dataset, recipe_file: Path
+) -> None:
+    run = loop.train(loop.start(load(str(recipe_file)), dataset, tmp_path / "run"), dataset, CPU)
+    whole = run.history_file.read_text()
+    run.history_file.write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    assert loop.train(run, dataset, CPU).history_file.read_text() == whole
 
 
 def test_other_data_is_refused(tmp_path: Path, dataset: Dataset, recipe_file: Path) -> None:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 Examples:
   mien train cnn5 --data data/fer2013 --out runs/cnn5
   mien train cnn5 --data data/fer2013 --out runs/short --set training.epochs=3
-  mien train --resume runs/cnn5 --data data/fer2013""",
+  mien train --resume runs/cnn5""",
 )
 @click.argument("recipe", required=False)
-@click.option("--data", required=True, metavar="DIR", help="The prepared data set.")
+@click.option("--data", metavar="DIR", help="The prepared data set; --resume finds its own.")
 @click.option("--out", "folder", metavar="RUN", help="The new run folder.")
 @click.option("--resume", metavar="RUN", help="Go on with a run from its last checkpoint.")
 @click.option(
@@ -44,7 +44,7 @@ Examples:
 def train(
     out: Output,
     recipe: str | None,
-    data: str,
+    data: str | None,
     folder: str | None,
     resume: str | None,
     overrides: tuple[str, ...],
@@ -58,27 +58,35 @@ def train(
     recipe, the weights of the best epoch, a checkpoint, the history as CSV and as curves, and what
     it ran on. A run that was stopped, even killed, goes on with --resume.
     """
-    if resume is None and (recipe is None or folder is None):
-        raise click.UsageError("give RECIPE and --out RUN for a new run, or --resume RUN")
+    if resume is None and (recipe is None or data is None or folder is None):
+        raise click.UsageError(
+            "give RECIPE, --data DIR and --out RUN for a new run, or --resume RUN"
+        )
     if resume is not None and (recipe is not None or folder is not None or overrides):
         raise click.UsageError(
             "--resume takes the run's own recipe: leave out RECIPE, --out and --set"
         )
     needs("training", "train")
     from mien.data.cache import load as load_dataset
-    from mien.training.loop import Device, start
+    from mien.training.loop import Device, is_first_process, start
     from mien.training.loop import train as run_training
     from mien.training.recipe import load as load_recipe
     from mien.training.run import Run
 
-    dataset = load_dataset(data)
+    device = Device(accelerator, devices, precision)
+    device.fabric()  # Devices that do not exist are told before a folder is made.
     if resume is not None:
         run = Run(resume)
+        settings = run.recipe()
+        dataset = load_dataset(data or run.data_folder(), verify=True)
     else:
         assert recipe is not None
+        assert data is not None
         assert folder is not None
-        run = start(load_recipe(recipe, overrides), dataset, folder)
-    epochs = run.recipe().training.epochs
+        settings = load_recipe(recipe, overrides)
+        dataset = load_dataset(data, verify=True)
+        run = start(settings, dataset, folder, data)
+    epochs = settings.training.epochs
 
     def on_epoch(row: Row) -> None:
         out.note(
@@ -88,6 +96,6 @@ def train(
         )
 
     with out.progress("Training") as progress:
-        device = Device(accelerator, devices, precision)
         run_training(run, dataset, device, progress=progress, on_epoch=on_epoch)
-    out.result(str(run.folder))
+    if is_first_process():
+        out.result(str(run.folder))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -58,30 +61,78 @@ class Device:
         return "bf16-mixed" if on_gpu else "32-true"
 
     def fabric(self) -> Any:
-        """Return the launched Fabric."""
+        """Return the Fabric, not yet launched.
+
+        Raises:
+            MienError: there are no such devices, or they do not know the precision.
+        """
         precision: Any = self.resolved_precision()
-        fabric = Fabric(accelerator=self.accelerator, devices=self.devices, precision=precision)
-        fabric.launch()
-        return fabric
+        try:
+            return Fabric(accelerator=self.accelerator, devices=self.devices, precision=precision)
+        except (ValueError, RuntimeError, MisconfigurationException) as error:
+            raise MienError(
+                f"cannot train with the accelerator {self.accelerator}, devices {self.devices}, "
+                f"precision {precision}: {error}"
+            ) from error
 
 
-def start(recipe: Recipe, dataset: Dataset, folder: Path | str) -> Run:
+def is_first_process() -> bool:
+    """Say whether this is the process that writes: the only one, or the first of many devices."""
+    # Set from the launcher's variables when Fabric is imported.
+    return bool(getattr(rank_zero_only, "rank", 0) == 0)
+
+
+def start(
+    recipe: Recipe, dataset: Dataset, folder: Path | str, data_folder: Path | str | None = None
+) -> Run:
     """Begin a run folder for a recipe and a data set.
 
+    Args:
+        recipe: what is trained.
+        dataset: what it is trained on.
+        folder: the new run's.
+        data_folder: where the data set lies, for `Run.data_folder`; kept relative to `folder`.
+
     Raises:
-        MienError: the folder is not empty.
+        MienError: the folder is not empty, the data set lacks a split, or the architecture cannot
+            be built or does not take images of the recipe's sizes.
     """
+    _check(recipe, dataset)
     run = Run(folder)
-    run.create(
-        recipe,
-        {
-            "data": {"checksum": dataset.checksum, "images": len(dataset)},
-            "started": _now(),
-            "seed": recipe.training.seed,
-            "sessions": [],
-        },
-    )
+    data: dict[str, Any] = {"checksum": dataset.checksum, "images": len(dataset)}
+    if data_folder is not None:
+        data["folder"] = os.path.relpath(Path(data_folder).resolve(), Path(folder).resolve())
+    # Fabric runs the whole program once for each device; the first process makes the folder.
+    if is_first_process():
+        run.create(
+            recipe,
+            {
+                "data": data,
+                "started": _now(),
+                "seed": recipe.training.seed,
+                "sessions": [],
+            },
+        )
     return run
+
+
+@torch.inference_mode()
+def _check(recipe: Recipe, dataset: Dataset) -> None:
+    """Refuse what could not be trained, before a folder is made for it."""
+    dataset.indices(recipe.training.train_split)
+    dataset.indices(recipe.training.validation_split)
+    sizes = {recipe.input.size, *(step.size for step in recipe.training.sizes)}
+    try:
+        network = build_network(recipe).eval()
+        for size in sizes:
+            network(torch.zeros(1, 3 if recipe.input.color else 1, size, size))
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = str(error).partition("\n")[0]
+        raise MienError(
+            f"the architecture {recipe.model.name!r} cannot be used with its options and images "
+            f"of {', '.join(map(str, sorted(sizes)))} pixels: {reason}",
+            hint="change input.size, training.sizes or model.options",
+        ) from error
 
 
 def _now() -> str:
@@ -109,14 +160,16 @@ def train(
         MienError: the data set differs from the run's, the loss is not finite, or a checkpoint
             cannot be written; the last good checkpoint stays.
     """
+    device = device or Device()
+    fabric = device.fabric()
+    fabric.launch()
+    fabric.barrier()  # until the first process has made the folder
     checksum = run.info()["data"]["checksum"]
     if dataset.checksum != checksum:
         raise MienError(
             f"the data set's checksum {dataset.checksum[:12]}… is not the run's {checksum[:12]}…",
             hint="continue with the data that the run was started with",
         )
-    device = device or Device()
-    fabric = device.fabric()
     if fabric.is_global_zero:
         run.add_session(
             {
@@ -127,6 +180,8 @@ def train(
                 "environment": environment(),
             }
         )
+    else:
+        progress, on_epoch = silent, lambda row: None
     _Trainer(run, dataset, fabric).fit(progress, on_epoch)
     return run
 
@@ -161,6 +216,8 @@ class _Trainer:
             row: Row = {"epoch": epoch + 1, "size": size}
             row |= self._epoch(epoch, size, progress)
             row |= self._validate(size)
+            # The last step may have spoilt the weights when its loss was still good.
+            self._refuse_nonfinite(row["validation_loss"], epoch)
             row["seconds"] = time.perf_counter() - began
             self.history.append(row)
             self._keep()
@@ -173,7 +230,7 @@ class _Trainer:
             self.run.draw_curves()
 
     def _epoch(self, epoch: int, size: int, progress: Progress) -> Row:
-        """Run the steps of one epoch; nothing in it waits for the device but the progress."""
+        """Run the steps of one epoch; only the check of the loss waits for the device."""
         recipe, steps = self.recipe, self.batches.steps(self.train_split)
         plateau = plateau_factor(
             recipe.schedule, [row["validation_accuracy"] for row in self.history]
@@ -201,9 +258,9 @@ class _Trainer:
             hits += (logits.detach().argmax(dim=1) == labels).sum()
             seen += len(labels)
             if step % 20 == 0:
-                self._refuse_nonfinite(loss_sum, epoch)
+                self._refuse_nonfinite(loss_sum.item(), epoch)
             progress(done + 1, recipe.training.epochs * steps)
-        self._refuse_nonfinite(loss_sum, epoch)
+        self._refuse_nonfinite(loss_sum.item(), epoch)
         return {
             "learning_rate": self.rates[0] * factor,
             "train_loss": self._mean(loss_sum, seen),
@@ -214,8 +271,8 @@ class _Trainer:
         value: float = self.fabric.all_reduce(total / count, reduce_op="mean").item()
         return value
 
-    def _refuse_nonfinite(self, loss_sum: Tensor, epoch: int) -> None:
-        if not math.isfinite(loss_sum.item()):
+    def _refuse_nonfinite(self, loss: float, epoch: int) -> None:
+        if not math.isfinite(loss):
             raise MienError(
                 f"the loss is not finite in epoch {epoch + 1}; the checkpoint of epoch {epoch} "
                 f"is kept in {self.run.folder}",
@@ -247,6 +304,9 @@ class _Trainer:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.history = state["history"]
+        # A run that was killed after its checkpoint lacks the last row.
+        if self.fabric.is_global_zero:
+            self.run.save_history(self.history)
 
     def _keep(self) -> None:
         """Write the best weights, then the checkpoint, then what can be made from it."""
@@ -271,7 +331,7 @@ class _Trainer:
             ) from error
 
     def _is_best(self) -> bool:
-        """Whether the last epoch is the best so far, among those trained at the final size."""
+        """Whether the last epoch is the best so far, among those of its size."""
         last = self.history[-1]
         rows = [row for row in self.history[:-1] if row["size"] == last["size"]]
         return all(row["validation_accuracy"] < last["validation_accuracy"] for row in rows)

@@ -13,12 +13,13 @@ A folder holds
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ import numpy as np
 import tomli_w
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -85,8 +87,22 @@ class Run:
 
     def info(self) -> dict[str, Any]:
         """Return what was recorded about data and environment."""
-        content: dict[str, Any] = json.loads(self.info_file.read_text())
+        content: dict[str, Any] = json.loads(self.info_file.read_text(encoding="utf-8"))
         return content
+
+    def data_folder(self) -> Path:
+        """Return where the run's data set lay when the run was started.
+
+        Raises:
+            MienError: that was not recorded.
+        """
+        folder = self.info()["data"].get("folder")
+        if folder is None:
+            raise MienError(
+                f"{self.folder} does not say where its data set lies",
+                hint="name the folder with --data DIR",
+            )
+        return self.folder.resolve() / folder
 
     def add_session(self, session: Mapping[str, Any]) -> None:
         """Record where and with what the run goes on from now."""
@@ -95,13 +111,21 @@ class Run:
         atomic_write(self.info_file, json.dumps(info, indent=2) + "\n")
 
     def save_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Write the best weights."""
-        with atomic_path(self.weights_file) as path:
+        """Write the best weights.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        with atomic_path(self.weights_file) as path, _told_as_oserror(SafetensorError):
             save_file({k: v.detach().cpu().contiguous() for k, v in weights.items()}, path)
 
     def save_checkpoint(self, state: Mapping[str, Any]) -> None:
-        """Write what the next epoch needs."""
-        with atomic_path(self.checkpoint_file) as path:
+        """Write what the next epoch needs.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        with atomic_path(self.checkpoint_file) as path, _told_as_oserror(RuntimeError):
             torch.save(dict(state), path)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
@@ -144,9 +168,18 @@ class Run:
         network = build_network(recipe)
         try:
             network.load_state_dict(load_file(self.weights_file))
-        except (RuntimeError, OSError, ValueError) as error:
+        except (RuntimeError, OSError, ValueError, SafetensorError) as error:
             raise MienError(f"{self.weights_file} does not fit its recipe: {error}") from error
         return network.eval()
+
+
+@contextlib.contextmanager
+def _told_as_oserror(kind: type[Exception]) -> Iterator[None]:
+    """Turn what a library of its own raises on a full disk into the system's error."""
+    try:
+        yield
+    except kind as error:
+        raise OSError(str(error)) from error
 
 
 def build_network(recipe: Recipe) -> nn.Module:
