@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import mien
-from mien.recognition.bundled import bundled_models
 
 # What only the extras bring.
 HEAVY = (
@@ -58,7 +57,6 @@ def test_recognition_needs_the_light_core_only() -> None:
     assert not loaded & set(HEAVY)
 
 
-@pytest.mark.skipif("small" not in bundled_models(), reason="no model is bundled")
 def test_predict_needs_the_light_core_only(tmp_path: Path) -> None:
     arguments = ["predict", "--sample", "--annotate", str(tmp_path), "--csv", str(tmp_path / "f")]
     loaded = modules_after(f"from mien.cli.main import main\nassert main({arguments}) == 0")

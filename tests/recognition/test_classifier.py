@@ -116,6 +116,7 @@ def test_models_that_are_not_there(tmp_path: Path) -> None:
 
 
 def test_bundled_models_are_found_by_name() -> None:
+    assert "small" in bundled_models()
     for name, path in bundled_models().items():
         assert find_model(name) == path
         assert OnnxClassifier(name).provenance

@@ -129,7 +129,6 @@ def test_what_cannot_be_asked(run_mien: Run, album: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif("small" not in bundled_models(), reason="no model is bundled")
 def test_sample(run_mien: Run) -> None:
     done = run_mien("predict", "--sample", "--json")
     assert done.returncode == 0

@@ -15,7 +15,6 @@ from PIL import Image
 
 import mien
 from mien.errors import MienError
-from mien.recognition.bundled import bundled_models
 
 MakeModel = Callable[..., Path]
 
@@ -186,7 +185,6 @@ def test_damaged_files_give_a_status(
 _recognizers: dict[str, mien.Recognizer] = {}
 
 
-@pytest.mark.skipif("small" not in bundled_models(), reason="no model is bundled")
 def test_the_bundled_model_sees_the_sample_smile() -> None:
     (face,) = mien.analyze(mien.SAMPLE).faces
     assert face.emotion == "happy"

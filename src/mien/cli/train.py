@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from mien.cli.common import Output, needs, verb_options
+from mien.cli.common import Output, json_option, needs, verb_options
 
 if TYPE_CHECKING:
     from mien.training.loop import Row
@@ -40,6 +40,7 @@ Examples:
     show_default=True,
     help="auto: bf16 mixed precision on a GPU, float32 elsewhere.",
 )
+@json_option
 @verb_options
 def train(
     out: Output,
@@ -51,6 +52,7 @@ def train(
     accelerator: str,
     devices: int,
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"],
+    as_json: bool,
 ) -> None:
     """Train RECIPE and keep everything in a run folder.
 
@@ -88,7 +90,10 @@ def train(
         run = start(settings, dataset, folder, data)
     epochs = settings.training.epochs
 
+    rows: list[Row] = []
+
     def on_epoch(row: Row) -> None:
+        rows.append(row)
         out.note(
             f"epoch {row['epoch']:.0f}/{epochs}  loss {row['train_loss']:.4f}  "
             f"accuracy {row['train_accuracy']:.2%}  validation loss {row['validation_loss']:.4f}  "
@@ -98,4 +103,7 @@ def train(
     with out.progress("Training") as progress:
         run_training(run, dataset, device, progress=progress, on_epoch=on_epoch)
     if is_first_process():
-        out.result(str(run.folder))
+        if as_json:
+            out.json({"run": str(run.folder), "epochs": rows})
+        else:
+            out.result(str(run.folder))

@@ -67,6 +67,8 @@ class Device:
             MienError: there are no such devices, or they do not know the precision.
         """
         precision: Any = self.resolved_precision()
+        # cuDNN may choose kernels whose sums differ from run to run; the same seed shall repeat.
+        torch.backends.cudnn.deterministic = True
         try:
             return Fabric(accelerator=self.accelerator, devices=self.devices, precision=precision)
         except (ValueError, RuntimeError, MisconfigurationException) as error:

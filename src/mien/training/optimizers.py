@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from mien.training.recipe import Optimizer
 
-# The learning rate of what Muon leaves to SGD (norms, biases, the last layer).
-_MUON_REST_RATE = 0.1
+# What Muon leaves to SGD (norms, biases, the last layer): rate, momentum and L2 term.
+_REST_RATE, _REST_MOMENTUM, _REST_DECAY = 0.1, 0.9, 5e-4
 
 
 def build_optimizer(network: nn.Module, recipe: Optimizer) -> torch.optim.Optimizer:
@@ -46,7 +46,7 @@ class Muon(torch.optim.Optimizer):
             {"params": [p for p in parameters if p.ndim == 4], "lr": lr, "muon": True},
             {
                 "params": [p for p in parameters if p.ndim != 4],
-                "lr": _MUON_REST_RATE,
+                "lr": _REST_RATE,
                 "muon": False,
             },
         ]
@@ -77,8 +77,8 @@ class Muon(torch.optim.Optimizer):
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)
         if not group["muon"]:
-            gradient = gradient.add(parameter, alpha=5e-4)
-            momentum = 0.9
+            gradient = gradient.add(parameter, alpha=_REST_DECAY)
+            momentum = _REST_MOMENTUM
         state["momentum"].mul_(momentum).add_(gradient)
         update = gradient.add(state["momentum"], alpha=momentum)
         if group["muon"]:

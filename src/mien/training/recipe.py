@@ -80,10 +80,12 @@ class Optimizer(Section):
 
     Attributes:
         name: `sgd`, `adam`, `adamw`, or `muon` (Jordan et al. 2024: orthogonalized momentum for
-            convolutions, SGD for the rest).
+            convolutions; the rest is left to SGD with the fixed rate 0.1, momentum 0.9 and L2
+            term 0.0005, on the same schedule).
         learning_rate: the peak; for `muon`, that of the convolutions.
-        momentum: of `sgd` (Nesterov's) and `muon`.
-        weight_decay: of `sgd` as an L2 term; of `adamw` and `muon` decoupled.
+        momentum: of `sgd` (Nesterov's) and of `muon`'s convolutions.
+        weight_decay: of `sgd` and `adam` as an L2 term, of `adamw` and `muon`'s convolutions
+            decoupled.
     """
 
     name: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
