@@ -111,8 +111,8 @@ def test_weights_are_the_optimum() -> None:
     # Karush, Kuhn and Tucker: a member with a weight has the slope 1, the others none above it.
     slopes = (given_ / (weights @ given_)).mean(axis=1)
     assert (weights >= 0).all()
-    assert slopes.max() < 1 + 1e-4
-    np.testing.assert_allclose(slopes[weights > 1e-3], 1, atol=1e-4)
+    assert slopes.max() < 1 + 1e-3
+    np.testing.assert_allclose(slopes[weights > 1e-3], 1, atol=1e-3)
 
 
 @settings(max_examples=15, deadline=None)

@@ -199,8 +199,8 @@ def _vote(stack: Array) -> Array:
     An emotion with more votes always comes first: the mean probabilities of two emotions differ
     by less than the one vote between them. Where votes are equal, the mean probability decides.
     """
-    votes: Array = np.eye(len(EMOTIONS))[stack.argmax(axis=2)].sum(axis=0)
-    return (votes + stack.mean(axis=0)) / (len(stack) + 1)
+    votes = np.eye(len(EMOTIONS))[stack.argmax(axis=2)].sum(axis=0)
+    return np.asarray((votes + stack.mean(axis=0)) / (len(stack) + 1), np.float64)
 
 
 def _fit_weights(stack: Array, labels: Labels) -> dict[str, Array]:
