@@ -95,7 +95,7 @@ class Batches:
 
     def evaluate(self, split: Split, size: int, batch_size: int = 256) -> Iterator[Tensor]:
         """Yield a split's images in order, unaugmented, in the form of `train`."""
-        for images in split.images.split(batch_size):
+        for images in torch.split(split.images, batch_size):
             yield self._finish(images.float(), size)
 
     def _finish(self, images: Tensor, size: int) -> Tensor:

@@ -204,7 +204,7 @@ class _Trainer:
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.average: AveragedModel | None = None
         if training.ema:
-            averaging = get_ema_multi_avg_fn(training.ema)
+            averaging = get_ema_multi_avg_fn(training.ema)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
         self.history: list[Row] = []
 

@@ -103,4 +103,5 @@ def orthogonalize(update: Tensor) -> Tensor:
         matrix = 3.4445 * matrix + (-4.7750 * square + 2.0315 * square @ square) @ matrix
     if rows > columns:
         matrix = matrix.T
-    return matrix.reshape(update.shape) * math.sqrt(max(1.0, rows / columns))
+    scaled: Tensor = matrix.reshape(update.shape) * math.sqrt(max(1.0, rows / columns))
+    return scaled

@@ -102,7 +102,7 @@ class Run:
                 f"{self.folder} does not say where its data set lies",
                 hint="name the folder with --data DIR",
             )
-        return self.folder.resolve() / folder
+        return self.folder.resolve() / str(folder)
 
     def add_session(self, session: Mapping[str, Any]) -> None:
         """Record where and with what the run goes on from now."""
