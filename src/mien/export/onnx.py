@@ -84,7 +84,7 @@ def export_run(run: Run, target: Path | str, facts: Mapping[str, Any] | None = N
     network = run.network()
     with atomic_path(target) as path:
         _write(network, shape, metadata, path)
-        difference = _largest_difference(TorchClassifier(network, preprocessing, ""), shape, path)
+        difference = _largest_difference(TorchClassifier(network, preprocessing), shape, path)
         if not difference <= TOLERANCE:
             raise MienError(
                 f"the exported file differs from the network by {difference:.1e}, "

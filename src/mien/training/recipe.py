@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mien.errors import MienError, nearest
 from mien.images.augment import Augmentation
-from mien.images.preprocessing import FilterSpec, Preprocessing
+from mien.images.preprocessing import FilterSpec, Place, Preprocessing
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0)]
@@ -50,7 +50,7 @@ class Filter(Section):
     """
 
     name: str
-    place: Literal["before_resize", "after_resize", "after_augmentation"] = "after_resize"
+    place: Place = "after_resize"
     options: dict[str, float] = {}
 
 

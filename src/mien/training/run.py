@@ -214,11 +214,10 @@ def to_device_layout(images: NDArray[np.uint8]) -> Tensor:
 class TorchClassifier:
     """A trained network as a classifier (see `docs/architecture.md`), on the CPU."""
 
-    def __init__(self, network: nn.Module, preprocessing: Preprocessing, name: str) -> None:
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
         self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.preprocessing = preprocessing
         self.labels = EMOTIONS
-        self.name = name
 
     @torch.inference_mode()
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -235,4 +234,4 @@ def load_classifier(folder: Path | str) -> TorchClassifier:
         MienError: the folder is no run or has no weights yet.
     """
     run = Run(folder)
-    return TorchClassifier(run.network(), run.recipe().input.preprocessing(), run.folder.name)
+    return TorchClassifier(run.network(), run.recipe().input.preprocessing())
