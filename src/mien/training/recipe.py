@@ -1,7 +1,8 @@
 """The recipe: everything that decides what a training run does, typed and validated.
 
 A recipe is a TOML file. Those of the package are found by name, others by path. Every key has a
-default but `summary` and `model.name`; an unknown key is refused with the nearest known one.
+default but `summary` and `model.name`; an unknown key is refused with the nearest known one. A file
+whose `base` names another recipe holds only what differs from it.
 """
 
 from __future__ import annotations
@@ -198,25 +199,56 @@ def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
     Raises:
         MienError: there is no such recipe, it is no TOML, or a key or value is wrong.
     """
+    table = _table(name, ())
+    for override in overrides:
+        _override(table, override)
+    return validate(table, name)
+
+
+def _table(name: str, above: tuple[str, ...]) -> dict[str, Any]:
+    """Return a recipe's TOML laid over that of its base; `above` are the recipes based on it."""
+    try:
+        table = tomllib.loads(_text(name))
+    except tomllib.TOMLDecodeError as error:
+        raise MienError(f"the recipe {name} is not valid TOML: {error}") from error
+    base = table.pop("base", None)
+    if base is None:
+        return table
+    if not isinstance(base, str):
+        raise MienError(f"the recipe {name}: base is the name or path of a recipe, not {base!r}")
+    beside = Path(name).parent / base
+    if Path(name).suffix == ".toml" and beside.is_file():
+        base = str(beside)
+    if base in (name, *above):
+        raise MienError(f"the recipe {name} is in the end based on itself: {base}")
+    inherited = _table(base, (name, *above))
+    # What is said of the base is not said of this one.
+    inherited.pop("summary", None)
+    inherited.pop("notes", None)
+    return _merged(inherited, table)
+
+
+def _text(name: str) -> str:
     path = Path(name)
     if path.suffix == ".toml" or path.is_file():
         if not path.is_file():
             raise MienError(f"there is no recipe {name}")
         try:
-            text = path.read_text(encoding="utf-8")
+            return path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise MienError(f"the recipe {name} is not UTF-8 text: {error}") from error
-    elif name in names():
-        text = (resources.files("mien") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
-    else:
+    if name not in names():
         raise MienError(f"there is no recipe {name!r}", hint=nearest(name, names()))
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise MienError(f"the recipe {name} is not valid TOML: {error}") from error
-    for override in overrides:
-        _override(table, override)
-    return validate(table, name)
+    return (resources.files("mien") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return two tables as one; where both have a value, `above` has the say."""
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
 
 
 def validate(table: Mapping[str, Any], name: str) -> Recipe:
