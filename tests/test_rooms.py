@@ -16,9 +16,12 @@ ALLOWED: dict[str, set[str]] = {
     "images": set(),
     "models": set(),
     "evaluation": {"data", "images"},
-    "training": {"data", "images", "models", "evaluation"},
+    "training": {"data", "images", "models", "evaluation", "weights"},
     "export": {"images", "models", "training", "evaluation"},
     "recognition": {"images"},
+    "weights": {"models"},
+    "classical": {"data", "images", "models", "evaluation", "training"},
+    "experiments": {"data", "images", "models", "evaluation", "training", "classifiers"},
 }
 # Heavy packages that the light core must not load; recognition is all that it needs.
 HEAVY = {"torch", "pandas", "matplotlib", "pyarrow", "skimage", "scipy", "sklearn", "pydantic"}

@@ -96,12 +96,13 @@ def _predict(
     output: Output, source: str, data: Path, split: str, tta: str, out: Path | None
 ) -> tuple[Predictions, Path]:
     """Classify a split, write the predictions, and return them with their file."""
+    from mien.classifiers import open_classifier
     from mien.data.cache import load
     from mien.evaluation.predict import predict
 
     dataset = load(data)
     dataset.indices(split)  # a misspelled split is told before a model is loaded
-    classifier, weights = _open(source)
+    classifier, weights = open_classifier(source)
     with output.progress(f"classifying {split}") as progress:
         predictions = predict(classifier, dataset, split, tta=tta, progress=progress)
     model = {"model": Path(source).resolve().name, "model_sha256": sha256(weights)}
@@ -113,18 +114,6 @@ def _predict(
         file = (out or Path("predictions")) / f"{Path(source).stem}-{name}.parquet"
     predictions.save(file)
     return predictions, file
-
-
-def _open(source: str) -> tuple[Classifier, Path]:
-    """Load a run's folder, an .onnx file or a bundled model; return it with its weights' file."""
-    if Path(source).is_dir():
-        from mien.training.run import Run, load_classifier
-
-        return load_classifier(source), Run(source).weights_file
-    from mien.recognition.classifier import OnnxClassifier
-
-    classifier = OnnxClassifier(source)
-    return classifier, classifier.path
 
 
 def _read(

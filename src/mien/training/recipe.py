@@ -34,10 +34,12 @@ class Model(Section):
 
     Attributes:
         name: a name in the registry (`mien.models`).
+        weights: imported weights for its backbone (see `mien weights`); empty starts from nothing.
         options: what that architecture takes beside size, channels and classes.
     """
 
     name: str
+    weights: str = ""
     options: dict[str, Any] = {}
 
 
@@ -105,13 +107,42 @@ class Schedule(Section):
             cosine down).
         factor: of `plateau`.
         patience: of `plateau`, epochs.
-        warmup: of `one-cycle` and `cosine`, fraction of the run.
+        warmup: of `one-cycle` and `cosine`, fraction of the stage.
+        decay: Keras's time decay, on top of any schedule: the rate is divided by
+            1 + decay · step, steps counted from the start of the stage.
     """
 
     name: Literal["constant", "plateau", "one-cycle", "cosine"] = "one-cycle"
     factor: float = Field(0.5, gt=0, lt=1)
     patience: int = Field(10, ge=1)
     warmup: Fraction = 0.2
+    decay: float = Field(0.0, ge=0)
+
+
+class Loss(Section):
+    """What is made small.
+
+    Attributes:
+        name: `cross-entropy`; `focal` (Lin et al. 2017); `squared-hinge` (one against the rest,
+            Tang 2013's L2-SVM); `weighted-cluster` (Ngo & Yoon 2020: weighted cross-entropy and
+            a center loss over the distances between centers); `triplet` (Hermans et al. 2017,
+            hardest of the batch, on embeddings of length 1).
+        class_weights: `balanced` weighs each class by images / (7 · its images) of the training
+            split, as scikit-learn does; `none` weighs all alike.
+        targets: `labels`, or `votes` (the annotators' shares of FER+, where the data has them).
+        gamma: of `focal`, how little easy images count.
+        margin: of `triplet` and `squared-hinge`.
+        cluster_weight: of `weighted-cluster`, the share of its center loss.
+    """
+
+    name: Literal["cross-entropy", "focal", "squared-hinge", "weighted-cluster", "triplet"] = (
+        "cross-entropy"
+    )
+    class_weights: Literal["none", "balanced"] = "none"
+    targets: Literal["labels", "votes"] = "labels"
+    gamma: float = Field(2.0, ge=0)
+    margin: float = Field(1.0, gt=0)
+    cluster_weight: float = Field(0.1, ge=0)
 
 
 class SizeStep(Section):
@@ -136,6 +167,10 @@ class Training(Section):
         label_smoothing: Szegedy et al. 2016.
         ema: decay of the moving average of the weights that is validated and kept; 0 is off.
         sizes: progressive resizing (smaller images first); empty trains at `input.size`.
+        early_stopping: end after so many epochs without a better validation accuracy; 0 is off.
+        images: train on only so many images, drawn by the seed, classes in proportion; 0 is all.
+        source_weights: how often an image of a source of a mixed data set is drawn, by the
+            source's name, against 1 for the others (see `mien data mix`).
         train_split: the split that is trained on.
         validation_split: the split that chooses the best epoch and drives `plateau`.
     """
@@ -146,6 +181,9 @@ class Training(Section):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     ema: float = Field(0.0, ge=0, lt=1)
     sizes: tuple[SizeStep, ...] = ()
+    early_stopping: int = Field(0, ge=0)
+    images: int = Field(0, ge=0)
+    source_weights: dict[str, Annotated[float, Field(ge=0)]] = {}
     train_split: str = "train"
     validation_split: str = "validation"
 
@@ -162,12 +200,40 @@ class Training(Section):
         return self
 
 
+class Stage(Section):
+    """A part of the run with its own frozen layers; what is not said here is the recipe's.
+
+    Attributes:
+        name: what histories and logs call it.
+        freeze: what stays as it is. `nothing`; `all-but-norms`: the backbone but for its batch
+            normalizations, whose statistics and affine parameters adapt; `backbone`: only the
+            head learns; or a published layer's name: all that comes before that layer.
+        epochs: passes over the training split; 0 takes `training.epochs`.
+        early_stopping: as `training.early_stopping`, counted within the stage.
+        optimizer: as `[optimizer]`.
+        schedule: as `[schedule]`.
+        augmentation: as `[augmentation]`.
+        class_weights: as `loss.class_weights`.
+    """
+
+    name: str
+    freeze: str = "nothing"
+    epochs: int = Field(0, ge=0)
+    early_stopping: int | None = Field(None, ge=0)
+    optimizer: Optimizer | None = None
+    schedule: Schedule | None = None
+    augmentation: Augmentation | None = None
+    class_weights: Literal["none", "balanced"] | None = None
+
+
 class Recipe(Section):
     """A whole recipe.
 
     Attributes:
         summary: one line for `mien recipes`.
         notes: where a choice comes from; the paper's section, or that it is ours.
+        stages: the parts of the run, one after another, each from the best weights of the one
+            before; empty is one stage in which everything learns.
     """
 
     summary: str
@@ -177,7 +243,9 @@ class Recipe(Section):
     augmentation: Augmentation = Augmentation()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
+    loss: Loss = Loss()
     training: Training = Training()
+    stages: tuple[Stage, ...] = ()
 
 
 def names() -> list[str]:

@@ -1,0 +1,1 @@
+"""Many runs as one work: the paper's experiments, running them all, and the report."""
