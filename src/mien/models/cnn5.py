@@ -51,10 +51,15 @@ class Cnn5(nn.Module):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
+    def embed(self, images: Tensor) -> Tensor:
+        """Map float32 N×C×H×W, 0 to 255, to the features N×512 before the last dropout."""
+        x = self.features(self.normalize(images))  # N×256×H/8×W/8
+        features: Tensor = self.classifier[:-2](x)
+        return features
+
     def forward(self, images: Tensor) -> Tensor:
         """Map float32 N×C×H×W, 0 to 255, to logits N×classes."""
-        x: Tensor = self.features(self.normalize(images))  # N×256×H/8×W/8
-        logits: Tensor = self.classifier(x)
+        logits: Tensor = self.classifier[-2:](self.embed(images))
         return logits
 
 

@@ -75,11 +75,16 @@ class FoldNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Map float32 N×C×H×W, 0 to 255, to logits N×classes."""
+    def embed(self, images: Tensor) -> Tensor:
+        """Map float32 N×C×H×W, 0 to 255, to the features N×w2 before the dropout."""
         x = self.stem(self.fold(self.normalize(images)))  # N×w0×H/2×W/2
         x = self.blocks(x)  # N×w2×H/8×W/8
-        logits: Tensor = self.head(self.dropout(x.mean(dim=(2, 3))))
+        features: Tensor = x.mean(dim=(2, 3))
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map float32 N×C×H×W, 0 to 255, to logits N×classes."""
+        logits: Tensor = self.head(self.dropout(self.embed(images)))
         return logits
 
 

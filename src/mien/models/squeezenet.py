@@ -70,6 +70,11 @@ class SqueezeNet(nn.Module):
         # As published: all logits start near zero, on either side of the ReLU.
         nn.init.normal_(last.weight, std=0.01)
 
+    def embed(self, images: Tensor) -> Tensor:
+        """Map float32 N×C×H×W, 0 to 255, to the means N×512 of the maps that are classified."""
+        maps: Tensor = self.features(self.normalize(images))
+        return maps.mean(dim=(2, 3))
+
     def forward(self, images: Tensor) -> Tensor:
         """Map float32 N×C×H×W, 0 to 255, to logits N×classes, not negative."""
         maps: Tensor = self.classifier(self.features(self.normalize(images)))
