@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "evaluate": "mien.cli.evaluate:evaluate",
     "ensemble": "mien.cli.ensemble:ensemble",
     "export": "mien.cli.export:export",
+    "weights": "mien.cli.weights:weights",
     "completion": "mien.cli.completion:completion",
 }
 
