@@ -33,15 +33,17 @@ class Output:
         """Print a result as JSON."""
         click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a result as a table; the first column is text, the others are right-aligned."""
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, texts: int = 1
+    ) -> None:
+        """Print a result as a table; the first `texts` columns are text, the others numbers."""
         from rich.box import SIMPLE_HEAD
         from rich.console import Console
         from rich.table import Table
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for index, column in enumerate(columns):
-            table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+            table.add_column(column, justify="left" if index < texts else "right", overflow="fold")
         for row in rows:
             table.add_row(*row)
         console = Console(highlight=False, markup=False)
