@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mien.models.registry import create
+from mien.models.summary import Summary, summarize
 
 
-@dataclass
 class Outline:
     """What an image meets on its way through a network.
 
@@ -24,29 +22,25 @@ class Outline:
         multiply_adds: of convolutions and linear layers, one image.
     """
 
-    network: nn.Module
-    sides: dict[str, int] = field(default_factory=dict)
-    multiply_adds: int = 0
-
-    def record(self, path: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
-        if output.ndim == 4:
-            self.sides[path] = output.shape[2]
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            self.multiply_adds += output.numel() * module.weight[0].numel()
+    def __init__(self, summary: Summary) -> None:
+        self.network: nn.Module = summary.calls[-1].module
+        self.sides = {call.path: call.shape[1] for call in summary.calls if len(call.shape) == 3}
+        self.multiply_adds = summary.multiply_adds
 
 
 @cache
-def _outline(name: str, size: int, **options: Any) -> Outline:
-    with torch.device("meta"):
-        network = create(name, size=size, channels=3, **options).eval()
-        found = Outline(network)
-        for path, module in network.named_modules():
-            module.register_forward_hook(partial(found.record, path))
-        network(torch.zeros(1, 3, size, size))
-    return found
+def _summary_of(name: str, size: int = 64, channels: int = 1, **options: Any) -> Summary:
+    build = partial(create, name, size=size, channels=channels, **options)
+    return summarize(build, size=size, channels=channels)
+
+
+@pytest.fixture
+def summary_of() -> Callable[..., Summary]:
+    """Summarize a network by name, once a run."""
+    return _summary_of
 
 
 @pytest.fixture
 def outline() -> Callable[..., Outline]:
     """Build a network for color images of a size and send one image through it, once a run."""
-    return _outline
+    return lambda name, size, **options: Outline(_summary_of(name, size, 3, **options))

@@ -42,6 +42,11 @@ class Block(nn.Module):
         y = F.relu(self.norm1(self.conv1(x)))
         return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
+    def describe(self) -> str:
+        """Return what a diagram says of the block."""
+        width = self.conv1.out_channels
+        return f"3×3 {width} → 3×3 {width} + shortcut"
+
 
 class FoldNet(nn.Module):
     """Fold, stem, three stages at 1/2, 1/4 and 1/8 of the resolution, pooling, one linear layer."""

@@ -75,6 +75,10 @@ class Branches(nn.Module):
         """Concatenate the branches' outputs along the channels."""
         return torch.cat([branch(x) for branch in self.branches()], dim=1)
 
+    def describe(self) -> str:
+        """Return what a diagram says of the branches."""
+        return " ∥ ".join(_steps(branch) for branch in self.branches())
+
 
 class Residual(Branches):
     """Branches, a 1×1 convolution back to the input's width, and a scaled sum with the input."""
@@ -92,6 +96,11 @@ class Residual(Branches):
         y: Tensor = x + self.scale * self.conv2d(super().forward(x))
         return F.relu(y) if self.relu else y
 
+    def describe(self) -> str:
+        """Return what a diagram says of the block."""
+        width = self.conv2d.out_channels
+        return f"({super().describe()}) → 1×1 {width} + shortcut"
+
 
 def _chain(width_in: int, *layers: tuple[int, int, int]) -> nn.Module:
     # Convolutions of (width, height, width of the kernel) one after the other.
@@ -100,6 +109,13 @@ def _chain(width_in: int, *layers: tuple[int, int, int]) -> nn.Module:
         convolutions.append(ConvNorm(width_in, width, (height, breadth)))
         width_in = width
     return nn.Sequential(*convolutions) if len(convolutions) > 1 else convolutions[0]
+
+
+def _steps(branch: nn.Module) -> str:
+    # What a diagram says of a branch: "1×1 32 → 3×3 32".
+    layers = [module for module in branch.modules() if isinstance(module, ConvNorm)]
+    texts = [f"{layer.kernel.replace('x', '×')} {layer.conv.out_channels}" for layer in layers]
+    return " → ".join(texts) or "max pooling"
 
 
 def _block35() -> Residual:
@@ -201,16 +217,19 @@ class InceptionResNetV1(nn.Module):
         return layers | {"Bottleneck": self.last_linear, "Bottleneck_BatchNorm": self.last_bn}
 
     def _blocks(self) -> Iterator[tuple[str, Branches]]:
-        repeats = {"Block35": self.repeat_1, "Block17": self.repeat_2, "Block8": self.repeat_3}
-        for name, repeat in repeats.items():
-            for index, block in enumerate(repeat, start=1):
-                assert isinstance(block, Branches)
-                yield f"{name}_{index}", block
-        yield from {
-            "Mixed_6a": self.mixed_6a,
-            "Mixed_7a": self.mixed_7a,
-            "Block8_6": self.block8,
-        }.items()
+        """Yield the blocks in the order of the network."""
+        yield from _repeated("Block35", self.repeat_1)
+        yield "Mixed_6a", self.mixed_6a
+        yield from _repeated("Block17", self.repeat_2)
+        yield "Mixed_7a", self.mixed_7a
+        yield from _repeated("Block8", self.repeat_3)
+        yield "Block8_6", self.block8
+
+
+def _repeated(name: str, repeat: nn.Sequential) -> Iterator[tuple[str, Branches]]:
+    for index, block in enumerate(repeat, start=1):
+        assert isinstance(block, Branches)
+        yield f"{name}_{index}", block
 
 
 def _named(name: str, module: ConvNorm) -> dict[str, nn.Module]:

@@ -65,6 +65,18 @@ def architectures() -> dict[str, Architecture]:
     return dict(sorted(_registry.items()))
 
 
+def architecture(name: str) -> Architecture:
+    """Return the architecture of a name.
+
+    Raises:
+        MienError: there is none.
+    """
+    known = architectures()
+    if name not in known:
+        raise MienError(f"there is no architecture {name!r}", hint=nearest(name, known))
+    return known[name]
+
+
 def create(
     name: str, *, size: int = 48, channels: int = 1, classes: int = len(EMOTIONS), **options: Any
 ) -> nn.Module:
@@ -83,11 +95,9 @@ def create(
     Raises:
         MienError: the name or an option is unknown.
     """
-    known = architectures()
-    if name not in known:
-        raise MienError(f"there is no architecture {name!r}", hint=nearest(name, known))
+    entry = architecture(name)
     try:
-        return known[name].build(size=size, channels=channels, classes=classes, **options)
+        return entry.build(size=size, channels=channels, classes=classes, **options)
     except TypeError as error:
         raise MienError(f"the architecture {name!r} was given a wrong option: {error}") from error
 

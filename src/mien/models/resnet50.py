@@ -97,6 +97,13 @@ class Block(nn.Module):
         y = F.relu(self.conv3x3(y))
         return F.relu(self.gate(self.increase(y)) + self.proj(x))
 
+    def describe(self) -> str:
+        """Return what a diagram says of the block."""
+        width = self.reduce.conv.out_channels
+        gated = any(self.gate.children())
+        gate = " → squeeze-excitation" if gated else ""
+        return f"1×1 {width} → 3×3 {width} → 1×1 {4 * width}{gate} + shortcut"
+
     def parts(self) -> dict[str, nn.Module]:
         """Return the parts that hold weights by the end of their published names."""
         parts: dict[str, nn.Module] = {

@@ -30,6 +30,11 @@ class Fire(nn.Module):
         x = F.relu(self.squeeze(x))
         return F.relu(torch.cat([self.expand1x1(x), self.expand3x3(x)], dim=1))
 
+    def describe(self) -> str:
+        """Return what a diagram says of the module."""
+        width = self.expand1x1.out_channels
+        return f"1×1 {self.squeeze.out_channels} → (1×1 {width} ∥ 3×3 {width})"
+
 
 FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
 """Squeezed and expanded width of fire2 to fire9."""
