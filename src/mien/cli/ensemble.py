@@ -1,36 +1,40 @@
-"""`mien ensemble`: several models' predictions combined, and what that gains over the best one."""
+"""`mien ensemble`: several models combined into one, and what that gains over the best of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mien.cli.common import Output, json_option, verb_options
+from mien.cli.ensemble_members import Sources, file_stem
 from mien.cli.evaluate import TTA_NAMES
 from mien.errors import MienError
 
 if TYPE_CHECKING:
+    from mien.evaluation.ensemble import Combiner
     from mien.evaluation.predictions import Predictions
 
 # As in mien.evaluation.ensemble, which would load NumPy for `--help`.
 METHOD_NAMES = ("mean", "logits", "vote", "weights", "greedy", "stacking")
-_SPLIT = "{split}"
 
 
 @click.command(
-    short_help="Combine the predictions of several models.",
+    short_help="Combine several models into one.",
     epilog="""\b
 Examples:
   mien ensemble runs/cnn5 runs/foldnet runs/resnet50
-  mien ensemble runs/* --method logits --report test
+  mien ensemble runs/* --method logits --report test --out ensembles/logits
   mien ensemble runs/* --method greedy --select validation --report test
-  mien ensemble 'results/a-{split}.parquet' 'results/b-{split}.parquet' --method weights""",
+  mien ensemble runs/cnn5 model.onnx --data data/fer2013 --out ensembles/two
+  mien ensemble 'results/a-{split}.parquet' 'results/b-{split}.parquet' --method weights
+  mien evaluate ensembles/two --data data/fer2013 --split test
+  mien export ensembles/two --to two.onnx""",
 )
-@click.argument("members", metavar="RUN|PREDICTIONS...", nargs=-1, required=True)
+@click.argument("members", metavar="RUN|MODEL|PREDICTIONS...", nargs=-1, required=True)
 @click.option(
     "--method",
     type=click.Choice(METHOD_NAMES),
@@ -57,15 +61,20 @@ Examples:
     type=click.Choice(TTA_NAMES),
     default="none",
     show_default=True,
-    help="Take the runs' predictions that were made with this test-time augmentation.",
+    help="Take the models' predictions that were made with this test-time augmentation.",
+)
+@click.option(
+    "--data",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The prepared data set (see mien data prepare): models that have no predictions for a "
+    "split are run on it.",
 )
 @click.option(
     "--out",
-    metavar="DIR",
+    metavar="FOLDER",
     type=click.Path(path_type=Path),
-    default="predictions",
-    show_default=True,
-    help="Where the combined predictions go.",
+    help="The ensemble's folder.  [default: ensemble-METHOD]",
 )
 @json_option
 @verb_options
@@ -76,14 +85,16 @@ def ensemble(
     select: str,
     report: str,
     tta: str,
-    out: Path,
+    data: Path | None,
+    out: Path | None,
     as_json: bool,
 ) -> None:
-    """Combine the predictions of several models into those of one.
+    """Combine several models into one, which can be used like one.
 
-    RUN is the folder of a training, of which the predictions that mien evaluate wrote are taken;
-    PREDICTIONS a predictions file. Where two splits are needed, write {split} in the file's name
-    in place of the split.
+    RUN is the folder of a training or of another ensemble, of which the predictions that mien
+    evaluate wrote are taken; MODEL an exported .onnx file, which needs --data; PREDICTIONS a
+    predictions file. Where two splits are needed, write {split} in the file's name in place of the
+    split.
 
     \b
     Methods that fit nothing:
@@ -95,6 +106,10 @@ def ensemble(
       greedy    greedy selection of members with replacement (Caruana et al. 2004)
       stacking  logistic regression on log-probabilities, penalty cross-validated
 
+    Writes FOLDER/predictions/SPLIT.parquet and, where all members are models, FOLDER/ensemble.json
+    with how they are combined and where they lie: mien evaluate and mien export take such a FOLDER
+    like a run. Members of weight 0 are left out of it.
+
     Prints every member alone, the share of images on which each two disagree, the ensemble, and
     its gain over the best member with the paired bootstrap's 95 % interval and the p value of
     McNemar's exact test. Where a method is fitted to the split that is reported, the figures on
@@ -102,100 +117,87 @@ def ensemble(
     gets its predictions only.
     """
     from mien.cli.ensemble_result import Result, present, to_json
-    from mien.evaluation import ensemble as ensembles
+    from mien.data.cache import load
     from mien.evaluation.align import align
+    from mien.evaluation.ensemble import METHODS
 
-    fitted = ensembles.METHODS[method].fit is not None
-    same = select == report
-    _check_members(members, (select, report) if fitted and not same else (report,))
-    titles = _titles(members)
-    reported = align(_load(members, report, tta), titles)
-    selected = reported
-    if fitted and not same:
-        selected = align(_load(members, select, tta), titles)
-    combiner = ensembles.fit(method, selected)
-    cross_validated = None
-    if fitted and same:
-        output.warn(
-            f"{method} is fitted to {report}, the split that is reported: its own figures flatter; "
-            "those to believe are cross-validated"
-        )
-        with output.progress("cross-validating") as progress:
-            cross_validated = ensembles.out_of_fold(method, reported, progress=progress)
-    if fitted and select == "train":
-        output.warn("members are overconfident on the images they were trained on: fit to others")
+    folder = out or Path(f"ensemble-{method}")
+    _check_folder(folder, members)
+    fitted = METHODS[method].fit is not None
+    splits = (select, report) if fitted and select != report else (report,)
+    sources = Sources(members, tta, load(data) if data else None)
+    sources.check(splits)
+    titles = sources.titles
+    loaded = {split: align(sources.load(split, output), titles) for split in splits}
+    reported, selected = loaded[report], loaded[splits[0]]
+    combiner, cross_validated = _fit(output, method, selected, select, same=select == report)
     combined = combiner(reported)
     state = {**combined.info["ensemble"], "titles": titles, "select": select if fitted else None}
-    combined = replace(combined, info={**combined.info, "split": report, "ensemble": state})
-    file = out / f"ensemble-{method}-{_file_stem(report, tta)}.parquet"
+    info = {**combined.info, "split": report, "ensemble": state}
+    made_of = {"split": select, "tta": tta, "data": selected[0].info.get("data")}
+    model = _save_models(output, folder, sources, combiner, made_of if fitted else None)
+    combined = replace(combined, info=info | model)
+    file = folder / "predictions" / f"{file_stem(report, tta)}.parquet"
     combined.save(file)
-    result = Result(titles, reported, combiner, combined, cross_validated, file)
+    model_folder = folder if model else None
+    result = Result(titles, reported, combiner, combined, cross_validated, file, model_folder)
     if as_json:
         output.json(to_json(result))
     else:
         present(output, result)
 
 
-def _check_members(members: Sequence[str], splits: Sequence[str]) -> None:
-    """Refuse a member that is given twice, or a file that cannot stand for all of the splits."""
-    seen: set[Path] = set()
-    for member in members:
-        path = Path(member).resolve()
-        if path in seen:
-            raise click.UsageError(f"{member} is given twice")
-        seen.add(path)
-        if len(splits) > 1 and _SPLIT not in member and not path.is_dir():
+def _check_folder(folder: Path, members: Sequence[str]) -> None:
+    """Refuse a folder in which an ensemble would overwrite something else."""
+    if folder.resolve() in [Path(member).resolve() for member in members]:
+        raise click.UsageError(f"{folder} cannot be the ensemble's folder and a member of it")
+    if (folder / "recipe.toml").is_file():
+        raise MienError(f"{folder} is the folder of a run", hint="choose another one with --out")
+
+
+def _fit(
+    output: Output, method: str, selected: list[Predictions], select: str, *, same: bool
+) -> tuple[Combiner, Predictions | None]:
+    """Return the combiner and, where it is fitted to the split reported, figures to believe."""
+    from mien.evaluation import ensemble as ensembles
+
+    combiner = ensembles.fit(method, selected)
+    if ensembles.METHODS[method].fit is None:
+        return combiner, None
+    if select == "train":
+        output.warn("members are overconfident on the images they were trained on: fit to others")
+    if not same:
+        return combiner, None
+    output.warn(
+        f"{method} is fitted to {select}, the split that is reported: its own figures flatter; "
+        "those to believe are cross-validated"
+    )
+    with output.progress("cross-validating") as progress:
+        return combiner, ensembles.out_of_fold(method, selected, progress=progress)
+
+
+def _save_models(
+    output: Output,
+    folder: Path,
+    sources: Sources,
+    combiner: Combiner,
+    fitted: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Write `ensemble.json`, and return what predictions say of the model that made them."""
+    from mien.evaluation.ensemble_folder import EnsembleFolder, is_ensemble
+    from mien.files import sha256
+
+    models = sources.models()
+    if models is None:
+        if is_ensemble(folder):
             raise MienError(
-                f"{member} is of one split, and the predictions for {' and '.join(splits)} "
-                "are needed",
-                hint="write {split} where the names of the files have the split, "
-                "as in 'results/cnn5-{split}.parquet'",
+                f"{folder} holds another ensemble", hint="choose another one with --out"
             )
-
-
-def _titles(members: Sequence[str]) -> list[str]:
-    """Return short names of the members, or the members as given where these are not unique."""
-    paths = [Path(member) for member in members]
-    short = [path.resolve().name if path.is_dir() else path.stem for path in paths]
-    return short if len(set(short)) == len(short) else list(members)
-
-
-def _load(members: Sequence[str], split: str, tta: str) -> list[Predictions]:
-    """Read each member's predictions for a split."""
-    from mien.evaluation.predictions import Predictions
-
-    loaded = []
-    for member in members:
-        file = Path(member.replace(_SPLIT, split))
-        if file.is_dir():
-            file = _of_run(file, split, tta)
-        elif file.suffix.lower() == ".onnx":
-            raise MienError(
-                f"{member} is a model, not its predictions",
-                hint=f"make them with: mien evaluate {member} --data DIR --split {split}",
-            )
-        predictions = Predictions.load(file)
-        made_of = predictions.info.get("split", split)
-        if made_of != split:
-            raise MienError(
-                f"{file} has predictions for the split {made_of!r}, not {split!r}",
-                hint="choose the splits with --select and --report",
-            )
-        loaded.append(predictions)
-    return loaded
-
-
-def _of_run(run: Path, split: str, tta: str) -> Path:
-    file = run / "predictions" / f"{_file_stem(split, tta)}.parquet"
-    if not file.is_file():
-        option = "" if tta == "none" else f" --tta {tta}"
-        raise MienError(
-            f"the run {run} has no {file.relative_to(run)}",
-            hint=f"make it with: mien evaluate {run} --data DIR --split {split}{option}",
+        output.note(
+            "some members are predictions only, without a model's weights: the ensemble is "
+            "predictions only, too"
         )
-    return file
-
-
-def _file_stem(split: str, tta: str) -> str:
-    """Return how `mien evaluate` names the predictions of a split."""
-    return split if tta == "none" else f"{split}-{tta}"
+        return {}
+    trimmed, left = combiner.trimmed()
+    file = EnsembleFolder(trimmed, tuple(models[index] for index in left), fitted).save(folder)
+    return {"model": folder.resolve().name, "model_sha256": sha256(file)}

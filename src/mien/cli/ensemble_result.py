@@ -16,7 +16,11 @@ from mien.evaluation.predictions import Predictions
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What is presented; `cross_validated` only where the fitted images are those reported."""
+    """What is presented.
+
+    `cross_validated` only where the fitted images are those reported; `model`, the folder that can
+    be used like a run, only where all members are models.
+    """
 
     titles: Sequence[str]
     members: Sequence[Predictions]
@@ -24,6 +28,7 @@ class Result:
     combined: Predictions
     cross_validated: Predictions | None
     file: Path
+    model: Path | None
 
     @property
     def ensembles(self) -> dict[str, Predictions]:
@@ -63,6 +68,7 @@ def to_json(result: Result) -> dict[str, Any]:
         "weights": result.shares,
         "disagreement": disagreement(result.members).tolist(),
         "predictions": str(result.file),
+        "folder": None if result.model is None else str(result.model),
         "metrics": None,
     }
     measured = _measure(result)
@@ -92,6 +98,8 @@ def present(output: Output, result: Result) -> None:
     if measured:
         _print_gain(output, result, members)
     output.result(f"predictions: {result.file}")
+    if result.model is not None:
+        output.result(f"model: {result.model}")
 
 
 def _print_figures(

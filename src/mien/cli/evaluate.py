@@ -10,11 +10,9 @@ import click
 
 from mien.cli.common import Output, json_option, needs, verb_options
 from mien.errors import MienError
-from mien.files import sha256
 
 if TYPE_CHECKING:
     from mien.evaluation.metrics import Metrics
-    from mien.evaluation.predict import Classifier
     from mien.evaluation.predictions import Predictions
 
 # As in mien.evaluation.tta, which would load OpenCV for `--help`.
@@ -69,9 +67,9 @@ def evaluate(
 ) -> None:
     """Measure how well a model reads the emotions of a split.
 
-    RUN is the folder of a training, MODEL an exported .onnx file or the name of a model that
-    comes with mien, PREDICTIONS a file that this command wrote (.parquet, or .csv with the same
-    columns).
+    RUN is the folder of a training or of an ensemble, MODEL an exported .onnx file or the name of
+    a model that comes with mien, PREDICTIONS a file that this command wrote (.parquet, or .csv
+    with the same columns).
 
     Writes the predictions (one row an image: name, label, seven probabilities) and a picture of
     the confusion matrix beside them. Prints accuracy with its 95 % interval (Wilson), balanced
@@ -96,17 +94,12 @@ def _predict(
     output: Output, source: str, data: Path, split: str, tta: str, out: Path | None
 ) -> tuple[Predictions, Path]:
     """Classify a split, write the predictions, and return them with their file."""
-    from mien.classifiers import open_classifier
+    from mien.classifiers import classify
     from mien.data.cache import load
-    from mien.evaluation.predict import predict
 
     dataset = load(data)
-    dataset.indices(split)  # a misspelled split is told before a model is loaded
-    classifier, weights = open_classifier(source)
     with output.progress(f"classifying {split}") as progress:
-        predictions = predict(classifier, dataset, split, tta=tta, progress=progress)
-    model = {"model": Path(source).resolve().name, "model_sha256": sha256(weights)}
-    predictions = replace(predictions, info=model | dict(predictions.info))
+        predictions = classify(source, dataset, split, tta=tta, progress=progress)
     name = split if tta == "none" else f"{split}-{tta}"
     if Path(source).is_dir():
         file = (out or Path(source, "predictions")) / f"{name}.parquet"

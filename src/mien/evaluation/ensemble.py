@@ -95,6 +95,14 @@ class Combiner:
         """Return probabilities, N×7, for a stack of them, M×N×7."""
         return METHODS[self.method].combine(stack, **self.parameters)
 
+    def trimmed(self) -> tuple[Combiner, list[int]]:
+        """Return the combiner without the members of weight 0, and which members are left."""
+        weights = self.parameters.get("weights")
+        if weights is None:
+            return self, list(range(self.members))
+        left = np.flatnonzero(weights)
+        return Combiner(self.method, len(left), {"weights": weights[left]}), left.tolist()
+
     def to_dict(self) -> dict[str, Any]:
         """Return the combiner as plain JSON values, from which `from_dict` makes it again."""
         parameters = {name: value.tolist() for name, value in self.parameters.items()}

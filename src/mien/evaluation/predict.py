@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
 from mien.errors import MienError
+from mien.evaluation.ensemble import Combiner
 from mien.evaluation.predictions import Predictions
 from mien.evaluation.tta import mean_probabilities
 from mien.progress import Progress, silent
@@ -40,6 +42,60 @@ class Classifier(Protocol):
         """Return N×7 probabilities for a uint8 batch that went through `preprocessing`."""
 
 
+class EnsembleClassifier:
+    """Several classifiers as one.
+
+    Its members may differ in size, color and filter: each has its own preprocessing, so that of the
+    ensemble leaves images as they are.
+
+    Attributes:
+        combiner: combines the members' probabilities.
+        members: in the combiner's order.
+        labels: `EMOTIONS`, whatever the order of the members' is.
+    """
+
+    labels: tuple[str, ...] = EMOTIONS
+
+    def __init__(self, combiner: Combiner, members: Sequence[Classifier]) -> None:
+        self.combiner, self.members = combiner, tuple(members)
+
+    def preprocessing(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return a batch as it is."""
+        return images
+
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return N×7 probabilities for a uint8 batch of any size, gray or color."""
+        return answer(self, images)
+
+
+def answer(
+    classifier: Classifier, images: NDArray[np.uint8], tta: str = "none"
+) -> NDArray[np.float32]:
+    """Return what a classifier says to images that nothing was done to yet.
+
+    The members of an ensemble are each asked with the test-time augmentation, and their means
+    combined, as `mien ensemble` combines the predictions that were made with it.
+
+    Args:
+        classifier: a run's, an exported model's or an ensemble.
+        images: uint8, N×H×W or N×H×W×3.
+        tta: one of `mien.evaluation.tta.TTA`; applied after the preprocessing.
+
+    Returns:
+        float32, N×7, in the order of `EMOTIONS`.
+
+    Raises:
+        MienError: there is no such `tta`, or the classifier knows other emotions.
+    """
+    if isinstance(classifier, EnsembleClassifier):
+        answers = [answer(member, images, tta) for member in classifier.members]
+        combined = classifier.combiner.combine(np.stack(answers).astype(np.float64))
+        return combined.astype(np.float32)
+    columns = _columns(classifier)
+    prepared = classifier.preprocessing(images)
+    return mean_probabilities(classifier.probabilities, prepared, tta)[:, columns]
+
+
 def predict(
     classifier: Classifier,
     dataset: Dataset,
@@ -52,7 +108,7 @@ def predict(
     """Classify the images of a split.
 
     Args:
-        classifier: a run's or an exported model's.
+        classifier: a run's, an exported model's or an ensemble.
         dataset: uint8 images with names and labels, where they are known.
         split: one of `dataset.split_names`.
         tta: one of `mien.evaluation.tta.TTA`; applied after the preprocessing.
@@ -63,15 +119,13 @@ def predict(
         MienError: there is no such split, or it is empty; the classifier knows other emotions; or
             what it gives for an image is no probabilities.
     """
-    columns = _columns(classifier)
     rows = dataset.indices(split)
     if not len(rows):
         raise MienError(f"the split {split!r} of the data set has no images")
     probabilities = np.empty((len(rows), len(EMOTIONS)), np.float32)
     for start in range(0, len(rows), batch_size):
         part = slice(start, start + batch_size)
-        images = classifier.preprocessing(dataset.images[rows[part]])
-        probabilities[part] = mean_probabilities(classifier.probabilities, images, tta)[:, columns]
+        probabilities[part] = answer(classifier, dataset.images[rows[part]], tta)
         progress(min(start + batch_size, len(rows)), len(rows))
     return Predictions(
         names=np.array(dataset.names[rows]),
