@@ -15,7 +15,7 @@ from mien.version import __version__
 from mien.weights.catalog import Entry
 from mien.weights.store import check, length
 
-ATTEMPTS = 5
+ATTEMPTS = 3
 _TIMEOUT = 30  # seconds without a byte
 _CHUNK = 1 << 18
 

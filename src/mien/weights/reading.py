@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import io
 import pickle
+import re
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -107,7 +108,7 @@ def _read_pickled(content: bytes, name: str) -> dict[str, Tensor]:
             loaded = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
     except pickle.UnpicklingError as error:
         raise MienError(
-            f"{name} is no pickle of tensors or plain NumPy arrays alone: {_first_line(error)}",
+            f"{name} is no pickle of tensors or plain NumPy arrays alone: {_needed(error)}",
             hint="a pickle of more could run anything; get the file as a state dict",
         ) from error
     except Exception as error:  # both raise many kinds for a damaged file
@@ -127,6 +128,12 @@ def _tensor(value: object, name: str) -> Tensor:
     if isinstance(value, Tensor):
         return value
     raise MienError(f"{name} is not an array of numbers")
+
+
+def _needed(error: pickle.UnpicklingError) -> str:
+    # PyTorch names what it refused in the middle of advice.
+    match = re.search(r"GLOBAL (\S+)", str(error))
+    return f"it needs {match[1]}" if match else _first_line(error)
 
 
 def _first_line(error: Exception) -> str:
