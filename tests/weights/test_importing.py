@@ -20,6 +20,7 @@ from mien.errors import MienError
 from mien.files import sha256
 from mien.weights.catalog import find
 from mien.weights.importing import import_file
+from mien.weights.reading import read
 
 
 def _import(path: Path, name: str) -> dict[str, torch.Tensor]:
@@ -36,14 +37,28 @@ def test_three_layouts_give_the_same_weights(tmp_path: Path, layouts: ModuleType
     keras, oxford, torchvision = layouts.resnet(senet=True)
     layouts.save_keras(keras, tmp_path / "weights.h5")
     _torch_file(oxford, tmp_path / "ft.pth", zipped=False)
-    # Python 2 wrote the published pickle: protocol 2, bytes as text.
-    (tmp_path / "ft.pkl").write_bytes(pickle.dumps(torchvision, protocol=2))
+    (tmp_path / "ft.pkl").write_bytes(pickle.dumps(torchvision))
     # That Keras's own layout is read rightly, test_keras_networks.py shows.
     expected = _import(tmp_path / "weights.h5", "keras-vggface-senet50")
     for file in ("ft.pth", "ft.pkl"):
         found = _import(tmp_path / file, "oxford-senet50-ft")
         assert found.keys() == expected.keys()
         assert all(torch.equal(found[name], expected[name]) for name in expected), file
+
+
+def test_pickles_of_python_2_are_read(tmp_path: Path) -> None:
+    values = np.array([1.5, -2.0], np.float32)
+    # As Python 2 writes {"a": values} with protocol 2: its strings are bytes.
+    written = (
+        b"\x80\x02}q\x00U\x01aq\x01cnumpy.core.multiarray\n_reconstruct\nq\x02cnumpy\nndarray\nq"
+        b"\x03K\x00\x85q\x04U\x01bq\x05\x87q\x06Rq\x07(K\x01K\x02\x85q\x08cnumpy\ndtype\nq\tU\x02f4"
+        b"q\nK\x00K\x01\x87q\x0bRq\x0c(K\x03U\x01<q\rNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq"
+        b"\x0eb\x89U\x08" + values.tobytes() + b"q\x0ftq\x10bs."
+    )
+    # Python 3 keeps bytes as text with protocol 2.
+    for content in (written, pickle.dumps({"a": values}, protocol=2)):
+        (tmp_path / "old.pkl").write_bytes(content)
+        assert torch.equal(read(tmp_path / "old.pkl")["a"], torch.tensor([1.5, -2.0]))
 
 
 def test_an_archive_holds_one_file_of_weights(tmp_path: Path, layouts: ModuleType) -> None:

@@ -53,13 +53,13 @@ def fetch(entry: Entry, progress: Progress = silent, *, pause: float = 1.0) -> P
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     _download(entry, part, progress, pause)
+    _tag_file(part).unlink(missing_ok=True)
     try:
         check(part, entry)
     except MienError:
         part.unlink()
         raise
     part.replace(target)
-    _tag_file(part).unlink(missing_ok=True)
     return target
 
 
