@@ -25,13 +25,13 @@ HEADER = (
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that are saved."""
     figures: list[Figure] = []
-    save = plots._save
+    save = plots.save_png
 
     def remember(figure: Figure, path: Path) -> None:
         figures.append(figure)
         save(figure, path)
 
-    monkeypatch.setattr(plots, "_save", remember)
+    monkeypatch.setattr(plots, "save_png", remember)
     return figures
 
 

@@ -59,7 +59,7 @@ def training_curves(history: Path | str, path: Path | str) -> None:
     validation = columns["validation_accuracy"]
     best = None if np.isnan(validation).all() else int(np.nanargmax(validation))
 
-    figure = _new_figure(10, 4.2)
+    figure = new_figure(10, 4.2)
     accuracy_axes, loss_axes = figure.subplots(1, 2)
     for axes, quantity, scale in ((accuracy_axes, "accuracy", 100.0), (loss_axes, "loss", 1.0)):
         for part, color in (("train", TRAIN_COLOR), ("validation", VALIDATION_COLOR)):
@@ -75,7 +75,7 @@ def training_curves(history: Path | str, path: Path | str) -> None:
         _mark_best(loss_axes, epochs[best], columns["validation_loss"][best])
     lines, names = accuracy_axes.get_legend_handles_labels()
     figure.legend(lines, names, loc="outside lower center", ncols=2, frameon=False, labelcolor=INK)
-    _save(figure, Path(path))
+    save_png(figure, Path(path))
 
 
 def confusion_matrix(metrics: Metrics, path: Path | str, *, split: str) -> None:
@@ -95,7 +95,7 @@ def confusion_matrix(metrics: Metrics, path: Path | str, *, split: str) -> None:
     rates = 100 * metrics.confusion / np.maximum(support, 1)
     low, high = (100 * end for end in metrics.accuracy_interval)
 
-    figure = _new_figure(12, 6)
+    figure = new_figure(12, 6)
     figure.suptitle(
         f"{split}: {metrics.count:,} images, accuracy {100 * metrics.accuracy:.2f} % "
         f"(95 % interval {low:.2f} to {high:.2f})",
@@ -113,7 +113,7 @@ def confusion_matrix(metrics: Metrics, path: Path | str, *, split: str) -> None:
     ]
     _draw_matrix(rates_axes, rates, texts)
     rates_axes.set_title("Percent of the true emotion", loc="left", fontsize=11, color=INK)
-    _save(figure, Path(path))
+    save_png(figure, Path(path))
 
 
 def _draw_matrix(axes: Axes, shades: NDArray[np.float64], texts: list[list[str]]) -> None:
@@ -192,7 +192,7 @@ def _mark_best(axes: Axes, epoch: float, value: float, *, suffix: str = "") -> N
     )
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """Return an empty white figure of a size in inches."""
     try:
         from matplotlib.figure import Figure
@@ -201,7 +201,8 @@ def _new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
     with atomic_path(path) as temporary:
         # Without the library's version in the file, the same figures give the same bytes.
         figure.savefig(
