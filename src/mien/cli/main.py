@@ -22,6 +22,7 @@ VERBS: dict[str, str] = {
     "recipes": "mien.cli.recipes:recipes",
     "train": "mien.cli.train:train",
     "evaluate": "mien.cli.evaluate:evaluate",
+    "embed": "mien.cli.embed:embed",
     "ensemble": "mien.cli.ensemble:ensemble",
     "export": "mien.cli.export:export",
     "weights": "mien.cli.weights:weights",
