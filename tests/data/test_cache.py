@@ -84,3 +84,43 @@ def test_arrays_that_do_not_fit_are_refused(faces: Callable[..., Any]) -> None:
         from_arrays(**arrays | {"votes": np.zeros((2, 9), np.uint8)})
     with pytest.raises(ValueError, match="images must be uint8"):
         from_arrays(**arrays | {"images": np.zeros((2, 48, 48))})
+
+
+def test_sources_come_back_and_leave_other_checksums_alone(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    arrays = {
+        name: getattr(dataset, name)
+        for name in ("images", "labels", "splits", "names", "votes", "split_names")
+    }
+    # As mien computed it before there were sources.
+    assert dataset.checksum.startswith("6a7abab03d8661c6")
+    mixed = from_arrays(
+        **arrays, sources=np.array([0, 0, 1, 1, 1], np.uint8), source_names=("fer2013", "ck")
+    )
+    assert mixed.checksum != dataset.checksum
+    save(mixed, tmp_path / "out")
+    loaded = load(tmp_path / "out", verify=True)
+    assert loaded.sources is not None and loaded.sources.tolist() == [0, 0, 1, 1, 1]
+    assert loaded.source_names == ("fer2013", "ck")
+    subset = loaded.subset("train")
+    assert subset.sources is not None and subset.sources.tolist() == [0, 1, 1]
+    save(dataset, tmp_path / "plain")
+    assert load(tmp_path / "plain").sources is None
+
+
+def test_a_changed_source_is_found(dataset: Dataset, tmp_path: Path) -> None:
+    sources = np.array([0, 0, 1, 1, 1], np.uint8)
+    mixed = from_arrays(
+        images=dataset.images,
+        labels=dataset.labels,
+        splits=dataset.splits,
+        names=dataset.names,
+        split_names=dataset.split_names,
+        sources=sources,
+        source_names=("fer2013", "ck"),
+    )
+    save(mixed, tmp_path / "out")
+    np.save(tmp_path / "out" / "sources.npy", sources[::-1])
+    with pytest.raises(MienError, match="its checksum differs"):
+        load(tmp_path / "out", verify=True)

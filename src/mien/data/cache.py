@@ -7,6 +7,7 @@ A folder holds
 - `splits.npy`, uint8, N; an index into `meta.json`'s `splits`,
 - `names.npy`, fixed-width text, N; unique within a split,
 - `votes.npy`, uint8, N×10, FER+'s votes; only where they were given,
+- `sources.npy`, uint8, N; an index into `meta.json`'s `sources`; only where several were mixed,
 - `meta.json`, the format's version, the names of the splits, the checksum and the provenance.
 """
 
@@ -42,7 +43,9 @@ class Dataset:
         votes: uint8, N×10 in the order of `mien.emotions.FERPLUS_VOTES`, or None.
         split_names: the splits, in the order of their first use.
         provenance: where the rows came from, as plain JSON values.
-        checksum: SHA-256 over images, labels, splits, names and votes.
+        checksum: SHA-256 over images, labels, splits, names, votes and sources.
+        sources: uint8, N, an index into `source_names`, or None where nothing was mixed.
+        source_names: what the mixed data sets are called; the first is the main one.
     """
 
     images: NDArray[np.uint8]
@@ -53,6 +56,8 @@ class Dataset:
     split_names: tuple[str, ...]
     provenance: Mapping[str, Any]
     checksum: str
+    sources: NDArray[np.uint8] | None = None
+    source_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -90,6 +95,8 @@ class Dataset:
             votes=None if self.votes is None else self.votes[rows],
             split_names=(split,),
             provenance=self.provenance,
+            sources=None if self.sources is None else self.sources[rows],
+            source_names=self.source_names,
         )
 
 
@@ -102,6 +109,8 @@ def from_arrays(
     split_names: tuple[str, ...],
     votes: NDArray[np.uint8] | None = None,
     provenance: Mapping[str, Any] | None = None,
+    sources: NDArray[np.uint8] | None = None,
+    source_names: tuple[str, ...] = (),
 ) -> Dataset:
     """Check the arrays against each other and return them as a `Dataset`.
 
@@ -120,6 +129,8 @@ def from_arrays(
     ]
     if votes is not None:
         expected.append(("votes", votes, (count, len(FERPLUS_VOTES))))
+    if sources is not None:
+        expected.append(("sources", sources, (count,)))
     for name, array, shape in expected:
         if array.shape != shape:
             raise ValueError(f"{name} must have the shape {shape}, not {array.shape}")
@@ -127,6 +138,10 @@ def from_arrays(
     for part in (images, labels, splits, names, votes):
         if part is not None:
             digest.update(np.ascontiguousarray(part).data)
+    if sources is not None:
+        # Only then, so that data sets of one source keep the checksums that they always had.
+        digest.update(json.dumps(source_names).encode())
+        digest.update(np.ascontiguousarray(sources).data)
     return Dataset(
         images,
         labels,
@@ -136,6 +151,8 @@ def from_arrays(
         split_names,
         dict(provenance or {}),
         digest.hexdigest(),
+        sources,
+        source_names,
     )
 
 
@@ -163,6 +180,9 @@ def save_all_but_images(dataset: Dataset, folder: Path) -> None:
         "checksum": dataset.checksum,
         "provenance": dataset.provenance,
     }
+    if dataset.sources is not None:
+        np.save(folder / "sources.npy", dataset.sources)
+        meta["sources"] = dataset.source_names
     text = json.dumps(meta, indent=2, ensure_ascii=False) + "\n"
     (folder / "meta.json").write_text(text, encoding="utf-8")
 
@@ -188,6 +208,7 @@ def load(folder: Path | str, *, verify: bool = False) -> Dataset:
                 f"{folder} has the format {meta['format']}, this version reads {FORMAT}", hint=hint
             )
         has_votes = (folder / "votes.npy").is_file()
+        mixed = "sources" in meta
         dataset = Dataset(
             images=np.load(folder / "images.npy", mmap_mode="r"),
             labels=np.load(folder / "labels.npy", mmap_mode="r"),
@@ -197,6 +218,8 @@ def load(folder: Path | str, *, verify: bool = False) -> Dataset:
             split_names=tuple(meta["splits"]),
             provenance=meta["provenance"],
             checksum=meta["checksum"],
+            sources=np.load(folder / "sources.npy", mmap_mode="r") if mixed else None,
+            source_names=tuple(meta.get("sources", ())),
         )
         if verify:
             _verify(dataset)
@@ -214,6 +237,8 @@ def _verify(dataset: Dataset) -> None:
         names=dataset.names,
         votes=dataset.votes,
         split_names=dataset.split_names,
+        sources=dataset.sources,
+        source_names=dataset.source_names,
     )
     if actual.checksum != dataset.checksum:
         raise ValueError("its checksum differs")
