@@ -22,8 +22,10 @@ from torch import Tensor, nn
 from mien.emotions import EMOTIONS
 from mien.errors import MienError
 from mien.evaluation.metrics import evaluate
+from mien.evaluation.predict import Classifier, answer
 from mien.evaluation.predictions import Predictions
 from mien.files import atomic_path
+from mien.images.preprocessing import Preprocessing
 from mien.training.run import Run, TorchClassifier
 from mien.version import __version__
 
@@ -75,16 +77,47 @@ def export_run(run: Run, target: Path | str, facts: Mapping[str, Any] | None = N
         "exported": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **(facts or {}),
     }
+    network = run.network()
+    model = to_onnx(_Exported(network), shape, ("images", "probabilities"))
+    return save(model, TorchClassifier(network, preprocessing), preprocessing, provenance, target)
+
+
+def save(
+    model: onnx.ModelProto,
+    classifier: Classifier,
+    preprocessing: Preprocessing,
+    provenance: Mapping[str, Any],
+    target: Path | str,
+) -> float:
+    """Write a model with its metadata and check the file against the classifier.
+
+    Args:
+        model: from `images` to `probabilities`, as `docs/architecture.md` says.
+        classifier: what the file has to compute.
+        preprocessing: what images go through before the file.
+        provenance: plain JSON values.
+        target: the `.onnx` to write, whole or not at all.
+
+    Returns:
+        The largest difference of a probability between file and classifier on random images.
+
+    Raises:
+        MienError: it is more than `TOLERANCE`.
+    """
     metadata = {
         "mien.format": FORMAT,
         "mien.labels": json.dumps(EMOTIONS),
         "mien.preprocessing": json.dumps(preprocessing.to_dict()),
         "mien.provenance": json.dumps(provenance),
     }
-    network = run.network()
+    del model.metadata_props[:]
+    for key, value in metadata.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    onnx.checker.check_model(model)
     with atomic_path(target) as path:
-        _write(network, shape, metadata, path)
-        difference = _largest_difference(TorchClassifier(network, preprocessing), shape, path)
+        onnx.save(model, path)
+        difference = _largest_difference(classifier, preprocessing, path)
         if not difference <= TOLERANCE:
             raise MienError(
                 f"the exported file differs from the network by {difference:.1e}, "
@@ -98,9 +131,13 @@ def measured(run: Run) -> dict[str, Any]:
 
     They are those that `mien evaluate RUN` wrote after the weights; without them, nothing.
     """
-    split = run.recipe().training.validation_split
-    file = run.folder / "predictions" / f"{split}.parquet"
-    if not file.is_file() or file.stat().st_mtime < run.weights_file.stat().st_mtime:
+    return figures(run.folder, run.recipe().training.validation_split, run.weights_file)
+
+
+def figures(folder: Path, split: str, weights: Path) -> dict[str, Any]:
+    """Return the figures of the predictions in a folder, where they are newer than the weights."""
+    file = folder / "predictions" / f"{split}.parquet"
+    if not file.is_file() or file.stat().st_mtime < weights.stat().st_mtime:
         return {}
     metrics = evaluate(Predictions.load(file))
     return {
@@ -113,16 +150,21 @@ def measured(run: Run) -> dict[str, Any]:
     }
 
 
-def _write(
-    network: nn.Module, shape: tuple[int, ...], metadata: Mapping[str, str], path: Path
-) -> None:
+def to_onnx(module: nn.Module, shape: tuple[int, ...], names: tuple[str, str]) -> onnx.ModelProto:
+    """Return a module as a graph.
+
+    Args:
+        module: takes a uint8 batch of any length.
+        shape: of one image.
+        names: of the graph's input and output.
+    """
     example = torch.zeros((2, *shape), dtype=torch.uint8)
     with _quiet():
         program = torch.onnx.export(
-            _Exported(network).eval(),
+            module.eval(),
             (example,),
-            input_names=["images"],
-            output_names=["probabilities"],
+            input_names=[names[0]],
+            output_names=[names[1]],
             dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
             dynamo=True,
             external_data=False,
@@ -132,12 +174,7 @@ def _write(
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "model.onnx"
         program.save(str(plain))
-        model = onnx.load(plain)
-    for key, value in metadata.items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, value
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
+        return onnx.load(plain)
 
 
 @contextlib.contextmanager
@@ -154,11 +191,13 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _largest_difference(classifier: TorchClassifier, shape: tuple[int, ...], path: Path) -> float:
+def _largest_difference(classifier: Classifier, preprocessing: Preprocessing, path: Path) -> float:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    size = preprocessing.size
+    shape = (size, size, 3) if preprocessing.color else (size, size)
     images: NDArray[np.uint8] = np.random.default_rng(0).integers(
         0, 256, (33, *shape), dtype=np.uint8
     )
     images[0], images[1] = 0, 255
-    found = session.run(["probabilities"], {"images": images})[0]
-    return float(np.abs(found - classifier.probabilities(images)).max())
+    found = session.run(["probabilities"], {"images": preprocessing(images)})[0]
+    return float(np.abs(found - answer(classifier, images)).max())
