@@ -22,10 +22,11 @@ from mien.data.cache import Dataset
 from mien.errors import MienError
 from mien.training import loop
 from mien.training.batches import Batches, load_split
+from mien.training.device import Device
 from mien.training.recipe import load
 from mien.training.run import Run, load_classifier
 
-CPU = loop.Device(accelerator="cpu")
+CPU = Device(accelerator="cpu")
 
 
 def _rows(run: Run) -> list[dict[str, str]]:
@@ -210,10 +211,8 @@ def test_what_cannot_be_trained_is_refused_before_there_is_a_folder(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    "device", [loop.Device("cup"), loop.Device("cpu", devices=0), loop.Device("cpu", 1, "x")]
-)
-def test_a_device_that_does_not_exist_is_told(device: loop.Device) -> None:
+@pytest.mark.parametrize("device", [Device("cup"), Device("cpu", devices=0), Device("cpu", 1, "x")])
+def test_a_device_that_does_not_exist_is_told(device: Device) -> None:
     with pytest.raises(MienError, match="cannot train with"):
         device.fabric()
 
@@ -258,10 +257,10 @@ def test_an_epoch_sees_every_image_once_and_ranks_share_it(
 ) -> None:
     recipe = load(str(recipe_file), ["augmentation={}", "input.filter.place=after_resize"])
     split = load_split(dataset, "train", recipe, torch.device("cpu"))
-    alone = torch.cat([x for x, _ in Batches(recipe).train(split, 3, 16)])
+    alone = torch.cat([x for x, *_ in Batches(recipe).train(split, 3, 16)])
     assert len(alone) == 64
     shared = [
-        torch.cat([x for x, _ in Batches(recipe, rank=rank, world_size=2).train(split, 3, 16)])
+        torch.cat([x for x, *_ in Batches(recipe, rank=rank, world_size=2).train(split, 3, 16)])
         for rank in (0, 1)
     ]
     assert [len(part) for part in shared] == [32, 32]

@@ -31,7 +31,7 @@ def test_each_optimizer_learns(name: str, rate: float) -> None:
     )
     images = torch.randn(32, 1, 8, 8)
     labels = (images.mean(dim=(1, 2, 3)) > 0).long()
-    optimizer = build_optimizer(network, Optimizer(name=name, learning_rate=rate))  # type: ignore[arg-type]
+    optimizer = build_optimizer(network.parameters(), Optimizer(name=name, learning_rate=rate))  # type: ignore[arg-type]
     losses = []
     for _ in range(30):
         loss = nn.functional.cross_entropy(network(images), labels)
@@ -45,10 +45,10 @@ def test_each_optimizer_learns(name: str, rate: float) -> None:
 def test_muon_s_state_survives_a_round_trip() -> None:
     torch.manual_seed(0)
     network = nn.Conv2d(1, 4, 3)
-    optimizer = build_optimizer(network, Optimizer(name="muon", learning_rate=0.1))
+    optimizer = build_optimizer(network.parameters(), Optimizer(name="muon", learning_rate=0.1))
     network(torch.randn(2, 1, 5, 5)).sum().backward()
     optimizer.step()
-    again = build_optimizer(network, Optimizer(name="muon", learning_rate=0.1))
+    again = build_optimizer(network.parameters(), Optimizer(name="muon", learning_rate=0.1))
     again.load_state_dict(optimizer.state_dict())
     torch.testing.assert_close(
         again.state_dict()["state"][0]["momentum"], optimizer.state_dict()["state"][0]["momentum"]

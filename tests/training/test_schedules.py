@@ -10,19 +10,19 @@ from mien.training.schedules import plateau_factor, step_factor
 
 def test_one_cycle_is_a_triangle_down_to_zero() -> None:
     schedule = Schedule(name="one-cycle", warmup=0.2)
-    factors = [step_factor(schedule, f) for f in (0, 0.1, 0.2, 0.6, 1.0)]
+    factors = [step_factor(schedule, s, 10) for s in (0, 1, 2, 6, 10)]
     assert factors == pytest.approx([0, 0.5, 1, 0.5, 0])
 
 
 def test_cosine_is_half_way_down_in_the_middle() -> None:
     schedule = Schedule(name="cosine", warmup=0.0)
-    factors = [step_factor(schedule, f) for f in (0, 0.5, 1.0)]
+    factors = [step_factor(schedule, s, 10) for s in (0, 5, 10)]
     assert factors == pytest.approx([1, 0.5, 0])
 
 
 @pytest.mark.parametrize("name", ["constant", "plateau"])
 def test_steps_do_not_change_what_goes_by_epochs(name: str) -> None:
-    assert step_factor(Schedule(name=name), 0.7) == 1  # type: ignore[arg-type]
+    assert step_factor(Schedule(name=name), 7, 10) == 1  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import click
 from mien.cli.common import Output, json_option, needs, verb_options
 
 if TYPE_CHECKING:
-    from mien.training.loop import Row
+    from mien.training.run import Row
 
 
 @click.command(
@@ -70,10 +70,12 @@ def train(
         )
     needs("training", "train")
     from mien.data.cache import load as load_dataset
-    from mien.training.loop import Device, is_first_process, start
+    from mien.training.device import Device, is_first_process
+    from mien.training.loop import start
     from mien.training.loop import train as run_training
     from mien.training.recipe import load as load_recipe
     from mien.training.run import Run
+    from mien.training.stages import stages_of
 
     device = Device(accelerator, devices, precision)
     device.fabric()  # Devices that do not exist are told before a folder is made.
@@ -88,14 +90,16 @@ def train(
         settings = load_recipe(recipe, overrides)
         dataset = load_dataset(data, verify=True)
         run = start(settings, dataset, folder, data)
-    epochs = settings.training.epochs
+    stages = stages_of(settings)
+    epochs = sum(stage.epochs for stage in stages)
 
     rows: list[Row] = []
 
     def on_epoch(row: Row) -> None:
         rows.append(row)
+        stage = f"  {stages[int(row['stage']) - 1].name}" if len(stages) > 1 else ""
         out.note(
-            f"epoch {row['epoch']:.0f}/{epochs}  loss {row['train_loss']:.4f}  "
+            f"epoch {row['epoch']:.0f}/{epochs}{stage}  loss {row['train_loss']:.4f}  "
             f"accuracy {row['train_accuracy']:.2%}  validation loss {row['validation_loss']:.4f}  "
             f"accuracy {row['validation_accuracy']:.2%}  {row['seconds']:.0f} s"
         )

@@ -57,10 +57,14 @@ class Cnn5(nn.Module):
         features: Tensor = self.classifier[:-2](x)
         return features
 
+    def classify(self, features: Tensor) -> Tensor:
+        """Map what `embed` gives to logits N×classes."""
+        logits: Tensor = self.classifier[-2:](features)
+        return logits
+
     def forward(self, images: Tensor) -> Tensor:
         """Map float32 N×C×H×W, 0 to 255, to logits N×classes."""
-        logits: Tensor = self.classifier[-2:](self.embed(images))
-        return logits
+        return self.classify(self.embed(images))
 
 
 def _stage_end(width: int) -> tuple[nn.Module, ...]:

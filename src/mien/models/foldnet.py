@@ -87,10 +87,14 @@ class FoldNet(nn.Module):
         features: Tensor = x.mean(dim=(2, 3))
         return features
 
+    def classify(self, features: Tensor) -> Tensor:
+        """Map what `embed` gives to logits N×classes."""
+        logits: Tensor = self.head(self.dropout(features))
+        return logits
+
     def forward(self, images: Tensor) -> Tensor:
         """Map float32 N×C×H×W, 0 to 255, to logits N×classes."""
-        logits: Tensor = self.head(self.dropout(self.embed(images)))
-        return logits
+        return self.classify(self.embed(images))
 
 
 @register("foldnet", summary="a small residual network for CPUs", source="mien")

@@ -99,10 +99,14 @@ class TransferNetwork(nn.Module):
         features: Tensor = self.backbone(self.input(images))
         return features
 
+    def classify(self, features: Tensor) -> Tensor:
+        """Map what `embed` gives to logits N×classes."""
+        logits: Tensor = self.head(features)
+        return logits
+
     def forward(self, images: Tensor) -> Tensor:
         """Map float32 N×C×H×W, 0 to 255, to logits N×classes."""
-        logits: Tensor = self.head(self.embed(images))
-        return logits
+        return self.classify(self.embed(images))
 
 
 def pick(what: str, name: str, known: Mapping[str, T]) -> T:

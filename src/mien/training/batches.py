@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from mien.data.cache import Dataset
-from mien.emotions import UNKNOWN
-from mien.errors import MienError
+from mien.emotions import EMOTIONS, UNKNOWN, ferplus_column
+from mien.errors import MienError, nearest
 from mien.images.augment import augment
 from mien.images.device import device_filter
 from mien.training.recipe import Recipe
@@ -36,10 +38,14 @@ class Split:
     Attributes:
         images: uint8, N×C×H×W, after all of the preprocessing that can be computed once.
         labels: int64, N.
+        targets: what the loss compares with: the labels, or float32 N×7 shares of votes.
+        weights: float64, N: how often an image is drawn in an epoch.
     """
 
     images: Tensor
     labels: Tensor
+    targets: Tensor
+    weights: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -49,23 +55,114 @@ def load_split(dataset: Dataset, split: str, recipe: Recipe, device: torch.devic
     """Return a split's labeled images on the device, filtered and resized once.
 
     Raises:
-        MienError: the split does not exist or has no labels.
+        MienError: the split does not exist, has no labels, or lacks the votes or the source that
+            the recipe names.
+    """
+    rows = labeled_rows(dataset, split)
+    images = recipe.input.preprocessing().cached(np.asarray(dataset.images[rows]))
+    labels = np.asarray(dataset.labels[rows]).astype(np.int64)
+    targets: NDArray[Any] = labels
+    if recipe.loss.targets == "votes":
+        targets = vote_shares(dataset, rows)
+    return Split(
+        to_device_layout(images).to(device),
+        torch.from_numpy(labels).to(device),
+        torch.from_numpy(targets).to(device),
+        source_weights(dataset, rows, recipe.training.source_weights),
+    )
+
+
+def load_training_split(dataset: Dataset, recipe: Recipe, device: torch.device) -> Split:
+    """Return the split that is trained on, or the part of it that the recipe wants.
+
+    Raises:
+        MienError: as for `load_split`.
+    """
+    split = load_split(dataset, recipe.training.train_split, recipe, device)
+    wanted = recipe.training.images
+    if not 0 < wanted < len(split):
+        return split
+    chosen = stratified(split.labels.cpu().numpy(), wanted, recipe.training.seed)
+    kept = torch.from_numpy(chosen).to(device)
+    return Split(split.images[kept], split.labels[kept], split.targets[kept], split.weights[chosen])
+
+
+def labeled_rows(dataset: Dataset, split: str) -> NDArray[np.intp]:
+    """Return the rows of a split whose label is known.
+
+    Raises:
+        MienError: the split does not exist or has none.
     """
     rows = dataset.indices(split)
-    labels = np.asarray(dataset.labels[rows])
-    rows, labels = rows[labels != UNKNOWN], labels[labels != UNKNOWN]
+    rows = rows[np.asarray(dataset.labels[rows]) != UNKNOWN]
     if not len(rows):
         raise MienError(
             f"the split {split!r} has no labeled images", hint="choose another split in [training]"
         )
-    images = recipe.input.preprocessing().cached(np.asarray(dataset.images[rows]))
-    return Split(
-        to_device_layout(images).to(device), torch.from_numpy(labels.astype(np.int64)).to(device)
-    )
+    return rows
+
+
+def vote_shares(dataset: Dataset, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Return each row's shares of FER+'s votes for the seven emotions, float32 N×7.
+
+    Votes for contempt, 'unknown' and 'NF' do not count; where nothing else was voted for, the
+    label has the whole share.
+
+    Raises:
+        MienError: the data set has no votes.
+    """
+    if dataset.votes is None:
+        raise MienError(
+            "the data set has no votes, which loss.targets = 'votes' needs",
+            hint="give FER+'s fer2013new.csv to mien data prepare, or train on labels",
+        )
+    columns = [ferplus_column(emotion) for emotion in EMOTIONS]
+    votes = np.asarray(dataset.votes[rows])[:, columns].astype(np.float32)
+    sums = votes.sum(axis=1, keepdims=True)
+    one_hot = np.eye(len(EMOTIONS), dtype=np.float32)[np.asarray(dataset.labels[rows])]
+    shares: NDArray[np.float32] = np.where(sums > 0, votes / np.maximum(sums, 1), one_hot)
+    return shares
+
+
+def source_weights(
+    dataset: Dataset, rows: NDArray[np.intp], weights: Mapping[str, float]
+) -> NDArray[np.float64]:
+    """Return how often each row is drawn in an epoch, float64 N; 1 where nothing is said.
+
+    Raises:
+        MienError: a weight is for a source that the data set does not have.
+    """
+    drawn = np.ones(len(rows))
+    for name, weight in weights.items():
+        if dataset.sources is None or name not in dataset.source_names:
+            raise MienError(
+                f"training.source_weights names {name!r}, which is no source of the data set",
+                hint=nearest(name, dataset.source_names)
+                if dataset.source_names
+                else "several sources are mixed with: mien data mix",
+            )
+        drawn[np.asarray(dataset.sources[rows]) == dataset.source_names.index(name)] = weight
+    return drawn
+
+
+def stratified(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.intp]:
+    """Return `count` places, in order, drawn so that classes keep their proportions."""
+    random = np.random.default_rng(seed)
+    # Each image's place within its class, as a fraction, decides: the lowest are taken.
+    order = random.permutation(len(labels))
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        own = order[labels[order] == label]
+        place[own] = (np.arange(len(own)) + random.random()) / len(own)
+    return np.sort(np.argsort(place, kind="stable")[:count])
 
 
 class Batches:
-    """Makes the batches of a recipe from a split, on the split's device."""
+    """Makes the batches of a recipe from a split, on the split's device.
+
+    Attributes:
+        augmentation: of the stage.
+    """
 
     def __init__(self, recipe: Recipe, *, rank: int = 0, world_size: int = 1) -> None:
         self.recipe = recipe
@@ -78,20 +175,24 @@ class Batches:
 
     def steps(self, split: Split) -> int:
         """Return the number of full batches in an epoch of training; the rest is left out."""
-        return max(1, len(split) // self.recipe.training.batch_size)
+        return max(1, _draws(split.weights) // self.recipe.training.batch_size)
 
-    def train(self, split: Split, epoch: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield an epoch's batches: float32 N×C×size×size, 0 to 255, and int64 N."""
+    def train(self, split: Split, epoch: int, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield an epoch's batches.
+
+        Each is images (float32 N×C×size×size, 0 to 255), labels (int64 N) and targets (as in
+        `Split`).
+        """
         training = self.recipe.training
         device = split.images.device
         shared = torch.Generator(device).manual_seed(epoch_seed(training.seed, epoch))
-        order = torch.randperm(len(split), generator=shared, device=device)
+        order = _order(split, shared)
         own = torch.Generator(device).manual_seed(epoch_seed(training.seed, epoch, self.rank + 1))
         for step in range(self.steps(split)):
             batch = order[step * training.batch_size : (step + 1) * training.batch_size]
             batch = batch[self.rank :: self.world_size]
             images = augment(split.images[batch].float(), self.augmentation, own)
-            yield self._finish(images, size), split.labels[batch]
+            yield self._finish(images, size), split.labels[batch], split.targets[batch]
 
     def evaluate(self, split: Split, size: int, batch_size: int = 256) -> Iterator[Tensor]:
         """Yield a split's images in order, unaugmented, in the form of `train`."""
@@ -104,3 +205,29 @@ class Batches:
         if self.filter is not None:
             images = self.filter(images)
         return images.contiguous(memory_format=torch.channels_last)
+
+
+def _draws(weights: NDArray[np.float64]) -> int:
+    """Return how many images an epoch draws: each weight's images times the weight, rounded."""
+    values, counts = np.unique(weights, return_counts=True)
+    return int(sum(round(value * count) for value, count in zip(values, counts, strict=True)))
+
+
+def _order(split: Split, generator: torch.Generator) -> Tensor:
+    """Return an epoch's images in a random order, each as often as its weight says.
+
+    Of a weight that is no whole number the fraction is drawn without replacement, so that all
+    epochs have the same length.
+    """
+    device = split.images.device
+    if (split.weights == 1).all():
+        return torch.randperm(len(split), generator=generator, device=device)
+    parts = []
+    for value in np.unique(split.weights):
+        places = torch.from_numpy(np.flatnonzero(split.weights == value)).to(device)
+        parts += [places] * int(value)
+        rest = round(value * len(places)) - int(value) * len(places)
+        shuffled = torch.randperm(len(places), generator=generator, device=device)
+        parts.append(places[shuffled[:rest]])
+    drawn = torch.cat(parts)
+    return drawn[torch.randperm(len(drawn), generator=generator, device=device)]

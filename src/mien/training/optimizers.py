@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, overload
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mien.training.recipe import Optimizer
 
@@ -15,9 +15,9 @@ from mien.training.recipe import Optimizer
 _REST_RATE, _REST_MOMENTUM, _REST_DECAY = 0.1, 0.9, 5e-4
 
 
-def build_optimizer(network: nn.Module, recipe: Optimizer) -> torch.optim.Optimizer:
-    """Return the optimizer that a recipe names, over all parameters of the network."""
-    parameters = list(network.parameters())
+def build_optimizer(parameters: Iterable[Tensor], recipe: Optimizer) -> torch.optim.Optimizer:
+    """Return the optimizer that a recipe names, over those parameters that are not frozen."""
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]
     rate, decay = recipe.learning_rate, recipe.weight_decay
     if recipe.name == "adam":
         return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
@@ -50,6 +50,8 @@ class Muon(torch.optim.Optimizer):
                 "muon": False,
             },
         ]
+        # Where all convolutions are frozen there is only the rest.
+        groups = [group for group in groups if group["params"]]
         super().__init__(groups, {"momentum": momentum, "weight_decay": weight_decay})
 
     @overload

@@ -40,9 +40,11 @@ from mien.images.preprocessing import Preprocessing
 from mien.models.registry import create
 from mien.training.recipe import Recipe, to_table
 from mien.training.recipe import load as load_recipe
+from mien.training.stages import current_stage, stages_of
 from mien.version import __version__
 
-History = Sequence[Mapping[str, float]]
+Row = dict[str, float]
+"""An epoch of a history: a value by column."""
 
 
 class Run:
@@ -140,14 +142,37 @@ class Run:
             raise MienError(f"{self.checkpoint_file} is damaged: {error}") from error
         return state
 
-    def save_history(self, history: History) -> None:
+    def save_history(self, history: Sequence[Row]) -> None:
         """Write `history.csv`."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+        # A run that began before there were stages has rows without one.
+        writer = csv.DictWriter(text, list(history[-1]), restval="1", lineterminator="\n")
         writer.writeheader()
         for row in history:
             writer.writerow({k: f"{v:g}" if k == "epoch" else f"{v:.6g}" for k, v in row.items()})
         atomic_write(self.history_file, text.getvalue())
+
+    def history(self) -> list[Row]:
+        """Return the rows of `history.csv`, none before the first epoch is done.
+
+        Raises:
+            MienError: the file is damaged.
+        """
+        if not self.history_file.is_file():
+            return []
+        try:
+            with self.history_file.open(newline="", encoding="utf-8") as file:
+                return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        except (ValueError, TypeError, AttributeError) as error:
+            raise MienError(f"{self.history_file} is damaged: {error}") from error
+
+    def is_finished(self) -> bool:
+        """Say whether all epochs are done, or the last stage ended early.
+
+        Raises:
+            MienError: the folder is no run, or its history is damaged.
+        """
+        return current_stage(stages_of(self.recipe()), self.history()) is None
 
     def draw_curves(self) -> None:
         """Draw `curves.png` from `history.csv`."""
@@ -160,17 +185,29 @@ class Run:
             MienError: there are no weights yet, or they do not fit the recipe.
         """
         recipe = self.recipe()
+        weights = self.weights()
+        network = build_network(recipe)
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise MienError(f"{self.weights_file} does not fit its recipe: {error}") from error
+        return network.eval()
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the best weights so far, on the CPU.
+
+        Raises:
+            MienError: there are none yet, or the file is damaged.
+        """
         if not self.weights_file.is_file():
             raise MienError(
                 f"{self.folder} has no weights yet",
                 hint=f"train on with: mien train --resume {self.folder}",
             )
-        network = build_network(recipe)
         try:
-            network.load_state_dict(load_file(self.weights_file))
-        except (RuntimeError, OSError, ValueError, SafetensorError) as error:
-            raise MienError(f"{self.weights_file} does not fit its recipe: {error}") from error
-        return network.eval()
+            return load_file(self.weights_file)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise MienError(f"{self.weights_file} is damaged: {error}") from error
 
 
 @contextlib.contextmanager

@@ -8,11 +8,16 @@ from collections.abc import Sequence
 from mien.training.recipe import Schedule
 
 
-def step_factor(schedule: Schedule, fraction: float) -> float:
-    """Return the factor at a fraction of the run (0 first step, 1 end) for schedules by step.
+def step_factor(schedule: Schedule, step: int, steps: int) -> float:
+    """Return the factor at a step (0, 1, …) of the `steps` of a stage.
 
-    One-cycle here is Smith & Topin 2018's triangle without the final phase, down to zero.
+    One-cycle here is Smith & Topin 2018's triangle without the final phase, down to zero. Keras's
+    time decay, lr / (1 + decay · step), comes on top of any schedule.
     """
+    return _shape(schedule, step / steps) / (1 + schedule.decay * step)
+
+
+def _shape(schedule: Schedule, fraction: float) -> float:
     if schedule.name in ("constant", "plateau"):
         return 1.0
     if fraction < schedule.warmup:

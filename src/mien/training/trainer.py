@@ -1,0 +1,275 @@
+"""One process's part of a training: epochs of steps, validation, checkpoints, stage after stage."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from mien.data.cache import Dataset
+from mien.errors import MienError
+from mien.progress import Progress
+from mien.training.batches import Batches, epoch_seed, load_split, load_training_split
+from mien.training.freezing import Freeze
+from mien.training.losses import Loss, balanced_weights, build_loss
+from mien.training.optimizers import build_optimizer
+from mien.training.recipe import Recipe
+from mien.training.run import Row, Run, build_network
+from mien.training.schedules import plateau_factor, step_factor
+from mien.training.stages import ResolvedStage, current_stage, rows_of, stages_of
+from mien.weights.loading import load_into
+
+_SECONDS_BETWEEN_CURVES = 20
+
+
+class Trainer:
+    """Trains a run from its last checkpoint.
+
+    Args:
+        run: its folder holds recipe and record.
+        dataset: what it was started with.
+        fabric: launched; names the device, and this process among those that train together.
+    """
+
+    stage: ResolvedStage
+    freeze: Freeze
+    step_module: Any
+    optimizer: Any
+    rates: list[float]
+    average: AveragedModel | None
+
+    def __init__(self, run: Run, dataset: Dataset, fabric: Any) -> None:
+        self.run, self.fabric = run, fabric
+        self.recipe = recipe = run.recipe()
+        self.stages = stages_of(recipe)
+        self.batches = Batches(recipe, rank=fabric.global_rank, world_size=fabric.world_size)
+        self.train_split = load_training_split(dataset, recipe, fabric.device)
+        self.validation = load_split(
+            dataset, recipe.training.validation_split, recipe, fabric.device
+        )
+        self.steps = self.batches.steps(self.train_split)
+        torch.manual_seed(recipe.training.seed)
+        network = build_network(recipe)
+        self.bare_network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.history: list[Row] = []
+
+    def fit(self, progress: Progress, on_epoch: Callable[[Row], None]) -> None:
+        """Train to the end; write checkpoint, best weights and history after each epoch."""
+        self._restore()
+        planned = sum(stage.epochs for stage in self.stages)
+        drawn = time.monotonic()
+        while (stage := current_stage(self.stages, self.history)) is not None:
+            if stage is not self.stage:
+                self._enter(stage, from_best=True)
+            began = time.perf_counter()
+            epoch = len(self.history)
+            size = self.recipe.training.size_at(epoch / planned, self.recipe.input.size)
+            row: Row = {"epoch": epoch + 1, "stage": stage.number, "size": size}
+            row |= self._epoch(epoch, size, progress)
+            row |= self._validate(size)
+            # The last step may have spoilt the weights when its loss was still good.
+            self._refuse_nonfinite(row["validation_loss"], epoch)
+            row["seconds"] = time.perf_counter() - began
+            self.history.append(row)
+            self._keep()
+            on_epoch(row)
+            # A drawing takes longer than a short epoch.
+            if self.fabric.is_global_zero and time.monotonic() - drawn > _SECONDS_BETWEEN_CURVES:
+                self.run.draw_curves()
+                drawn = time.monotonic()
+        if self.fabric.is_global_zero and self.history:
+            self.run.draw_curves()
+
+    def _restore(self) -> None:
+        """Take up the last checkpoint, or begin with fresh or published weights."""
+        state = self.run.load_checkpoint()
+        if state is None:
+            model = self.recipe.model
+            if model.weights:
+                load_into(
+                    self.bare_network,
+                    model.weights,
+                    architecture=model.name,
+                    options=model.options,
+                )
+            self._enter(self.stages[0], from_best=False)
+            return
+        self.bare_network.load_state_dict(state["network"])
+        self.history = state["history"]
+        number = self.history[-1].get("stage", 1)
+        self._enter(self.stages[int(number) - 1], from_best=False)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.loss.load_state_dict(state["loss"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        # A run that was killed after its checkpoint lacks the last row.
+        if self.fabric.is_global_zero:
+            self.run.save_history(self.history)
+
+    def _enter(self, stage: ResolvedStage, *, from_best: bool) -> None:
+        """Make all that belongs to a stage; its weights are the best so far, or those at hand."""
+        self.stage = stage
+        network = self.bare_network
+        if from_best:
+            self.fabric.barrier()  # until the first process has written them
+            network.load_state_dict(self.run.weights())
+        self.freeze = Freeze(network, stage.freeze)
+        self.batches.augmentation = stage.augmentation
+        weights = balanced_weights(self.train_split.labels) if stage.balanced else None
+        self.loss = build_loss(self.recipe, weights, embedding_width(network, self.recipe))
+        step = _Step(network, self.loss, apart=self.recipe.loss.name == "triplet")
+        optimizer = build_optimizer(step.parameters(), stage.optimizer)
+        self.step_module, self.optimizer = self.fabric.setup(step, optimizer)
+        self.rates = [group["lr"] for group in optimizer.param_groups]
+        self.average = None
+        if self.recipe.training.ema:
+            averaging = get_ema_multi_avg_fn(self.recipe.training.ema)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
+
+    def _epoch(self, epoch: int, size: int, progress: Progress) -> Row:
+        """Run the steps of one epoch; only the check of the loss waits for the device."""
+        schedule = self.stage.schedule
+        rows = rows_of(self.history, self.stage)
+        plateau = plateau_factor(schedule, [row["validation_accuracy"] for row in rows])
+        # Dropout draws from the global generator; the epoch's seed makes it repeatable.
+        seed = self.recipe.training.seed
+        torch.manual_seed(epoch_seed(seed, epoch, self.fabric.global_rank + 1))
+        loss_sum = torch.zeros((), device=self.fabric.device)
+        hits = torch.zeros((), device=self.fabric.device)
+        seen = 0
+        self.freeze.train(self.step_module)
+        factor = plateau
+        batches = self.batches.train(self.train_split, epoch, size)
+        for step, (images, labels, targets) in enumerate(batches):
+            done = len(rows) * self.steps + step  # of the stage
+            factor = plateau * step_factor(schedule, done, self.stage.epochs * self.steps)
+            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = rate * factor
+            logits, loss = self.step_module(images, targets)  # N×7, a scalar
+            self.optimizer.zero_grad()
+            self.fabric.backward(loss)
+            self.optimizer.step()
+            if self.average is not None:
+                self.average.update_parameters(self.bare_network)
+            loss_sum += loss.detach() * len(labels)
+            hits += (logits.detach().argmax(dim=1) == labels).sum()
+            seen += len(labels)
+            if step % 20 == 0:
+                self._refuse_nonfinite(loss_sum.item(), epoch)
+            progress(*self._position(epoch, step))
+        self._refuse_nonfinite(loss_sum.item(), epoch)
+        return {
+            "learning_rate": self.rates[0] * factor,
+            "train_loss": self._mean(loss_sum, seen),
+            "train_accuracy": self._mean(hits, seen),
+        }
+
+    def _position(self, epoch: int, step: int) -> tuple[int, int]:
+        """Return the steps done and in all, as far as this and the stages to come go."""
+        before = epoch - len(rows_of(self.history, self.stage))
+        ahead = sum(stage.epochs for stage in self.stages[self.stage.number - 1 :])
+        return epoch * self.steps + step + 1, (before + ahead) * self.steps
+
+    def _mean(self, total: Tensor, count: int) -> float:
+        value: float = self.fabric.all_reduce(total / count, reduce_op="mean").item()
+        return value
+
+    def _refuse_nonfinite(self, loss: float, epoch: int) -> None:
+        if not math.isfinite(loss):
+            raise MienError(
+                f"the loss is not finite in epoch {epoch + 1}; the checkpoint of epoch {epoch} "
+                f"is kept in {self.run.folder}",
+                hint="try a smaller rate: --set optimizer.learning_rate=…",
+            )
+
+    @torch.inference_mode()
+    def _validate(self, size: int) -> Row:
+        network = self.average if self.average is not None else self.bare_network
+        network.eval()
+        with self.fabric.autocast():
+            logits = torch.cat([network(x) for x in self.batches.evaluate(self.validation, size)])
+        labels = self.validation.labels
+        hits = (logits.argmax(dim=1) == labels).float()
+        row: Row = {
+            "validation_loss": F.cross_entropy(logits.float(), labels).item(),
+            "validation_accuracy": hits.mean().item(),
+        }
+        # Batch norm's statistics differ a little between devices; the schedule must not.
+        agreed: Row = self.fabric.broadcast(row)
+        return agreed
+
+    def _keep(self) -> None:
+        """Write the best weights, then the checkpoint, then what can be made from it."""
+        if not self.fabric.is_global_zero:
+            return
+        network = self.average.module if self.average is not None else self.bare_network
+        state: Mapping[str, Any] = {
+            "network": self.bare_network.state_dict(),
+            "average": self.average.state_dict() if self.average is not None else None,
+            "optimizer": self.optimizer.state_dict(),
+            "loss": self.loss.state_dict(),
+            "history": self.history,
+        }
+        try:
+            if self._is_best():
+                self.run.save_weights(network.state_dict())
+            self.run.save_checkpoint(state)
+            self.run.save_history(self.history)
+        except OSError as error:
+            raise MienError(
+                f"cannot write to {self.run.folder}: {error}; the last good checkpoint is kept",
+                hint=f"make room and continue with: mien train --resume {self.run.folder}",
+            ) from error
+
+    def _is_best(self) -> bool:
+        """Whether the last epoch is the best so far, among those of its size."""
+        last = self.history[-1]
+        rows = [row for row in self.history[:-1] if row["size"] == last["size"]]
+        return all(row["validation_accuracy"] < last["validation_accuracy"] for row in rows)
+
+
+@torch.inference_mode()
+def embedding_width(network: nn.Module, recipe: Recipe) -> int | None:
+    """Return the width of what a network classifies, or None where it does not tell."""
+    embed = getattr(network, "embed", None)
+    if embed is None or not hasattr(network, "classify"):
+        return None
+    parameter = next(network.parameters())
+    training = network.training
+    size, channels = recipe.input.size, 3 if recipe.input.color else 1
+    blank = torch.zeros(1, channels, size, size, device=parameter.device)
+    width = int(network.eval().embed(blank).shape[1])  # type: ignore[operator]
+    network.train(training)
+    return width
+
+
+class _Step(nn.Module):
+    """Network and loss as one module, so that several devices agree on the gradients of both.
+
+    With `apart` the loss shapes the embedding alone. The head then learns beside it from the
+    embedding as it is, so that there are logits to validate with; its gradient ends there.
+    """
+
+    def __init__(self, network: nn.Module, loss: Loss, *, apart: bool) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.loss = loss
+        self.apart = apart
+
+    def forward(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits N×7 and the loss, which is not computed in half precision."""
+        if not self.loss.needs_embedding:
+            logits: Tensor = self.network(images)
+            return logits, self.loss(logits.float(), None, targets)
+        embedding = self.network.embed(images)
+        logits = self.network.classify(embedding.detach() if self.apart else embedding)
+        loss: Tensor = self.loss(logits.float(), embedding.float(), targets)
+        if self.apart:
+            loss = loss + F.cross_entropy(logits.float(), targets)
+        return logits, loss
