@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -20,7 +21,13 @@ _TIMEOUT = 30  # seconds without a byte
 _CHUNK = 1 << 18
 
 # What a network does to a download; an error of the disk is not among them.
-_NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
+_NETWORK_ERRORS = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+    ssl.SSLError,
+)
 
 
 def fetch(entry: Entry, progress: Progress = silent, *, pause: float = 1.0) -> Path:
