@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "recognition": {"images"},
     "weights": {"models"},
     "classical": {"data", "images", "models", "evaluation", "training"},
-    "experiments": {"data", "images", "models", "evaluation", "training", "classifiers"},
+    "experiments": {"data", "images", "models", "evaluation", "training", "weights", "classifiers"},
 }
 # Heavy packages that the light core must not load; recognition is all that it needs.
 HEAVY = {"torch", "pandas", "matplotlib", "pyarrow", "skimage", "scipy", "sklearn", "pydantic"}

@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "evaluate": "mien.cli.evaluate:evaluate",
     "embed": "mien.cli.embed:embed",
     "ensemble": "mien.cli.ensemble:ensemble",
+    "reproduce": "mien.cli.reproduce:reproduce",
     "export": "mien.cli.export:export",
     "weights": "mien.cli.weights:weights",
     "completion": "mien.cli.completion:completion",
