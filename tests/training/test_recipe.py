@@ -95,3 +95,43 @@ def test_an_unknown_name_gets_the_nearest() -> None:
 def test_a_malformed_override_is_refused(override: str) -> None:
     with pytest.raises(MienError, match=r"summary|KEY=VALUE"):
         load("cnn5", [override])
+
+
+def test_a_stage_is_overridden_by_its_number() -> None:
+    recipe = load("resnet50", ["stages.2.epochs=5", "stages.1.optimizer.learning_rate=0.5"])
+    assert [stage.epochs for stage in recipe.stages] == [100, 5]
+    assert recipe.stages[0].optimizer is not None
+    assert recipe.stages[0].optimizer.learning_rate == 0.5
+
+
+@pytest.mark.parametrize(
+    "key", ["stages.0.epochs", "stages.3.epochs", "stages.x.epochs", "stages.1"]
+)
+def test_a_stage_that_is_not_there_is_told(key: str) -> None:
+    with pytest.raises(MienError, match="stages|none of|which one"):
+        load("resnet50", [f"{key}=5"])
+
+
+def test_a_recipe_takes_from_its_base_what_it_does_not_say(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text(
+        'summary = "b"\nnotes = "of the base"\n[model]\nname = "cnn5"\n'
+        "[optimizer]\nlearning_rate = 0.5\nmomentum = 0.8\n"
+    )
+    child = tmp_path / "child.toml"
+    child.write_text('base = "base.toml"\nsummary = "c"\n[optimizer]\nlearning_rate = 0.25\n')
+    recipe = load(str(child))
+    assert (recipe.summary, recipe.notes, recipe.model.name) == ("c", "", "cnn5")
+    assert (recipe.optimizer.learning_rate, recipe.optimizer.momentum) == (0.25, 0.8)
+    child.write_text('base = "cnn5"\nsummary = "of the package"\n')
+    assert load(str(child)).input.filter == load("cnn5").input.filter
+
+
+@pytest.mark.parametrize(
+    ("base", "words"),
+    [('"child.toml"', "itself"), ('"no-such"', "no recipe"), ("3", "name or path")],
+)
+def test_a_bad_base_is_told(tmp_path: Path, base: str, words: str) -> None:
+    child = tmp_path / "child.toml"
+    child.write_text(f'base = {base}\nsummary = "c"\n')
+    with pytest.raises(MienError, match=words):
+        load(str(child))

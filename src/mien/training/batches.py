@@ -93,8 +93,8 @@ def labeled_rows(dataset: Dataset, split: str) -> NDArray[np.intp]:
     Raises:
         MienError: the split does not exist or has none.
     """
-    rows = dataset.indices(split)
-    rows = rows[np.asarray(dataset.labels[rows]) != UNKNOWN]
+    every = dataset.indices(split)
+    rows: NDArray[np.intp] = every[np.asarray(dataset.labels[every]) != UNKNOWN]
     if not len(rows):
         raise MienError(
             f"the split {split!r} has no labeled images", hint="choose another split in [training]"

@@ -262,7 +262,8 @@ def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
     Args:
         name: a name in `names()`, or the path of a TOML file.
         overrides: texts such as "training.epochs=3"; the value is read as TOML, or as text where
-            it is no TOML. An empty value ("input.filter=") takes the key out of the recipe.
+            it is no TOML. An empty value ("input.filter=") takes the key out of the recipe. Stages
+            are counted from 1: "stages.1.epochs=5".
 
     Raises:
         MienError: there is no such recipe, it is no TOML, or a key or value is wrong.
@@ -339,11 +340,20 @@ def _override(table: dict[str, Any], override: str) -> None:
     if not separator or not key.strip():
         raise MienError(f"{override!r} is not of the form KEY=VALUE, such as training.epochs=3")
     *parents, last = key.strip().split(".")
+    inside: Any = table
     for parent in parents:
-        child = table.setdefault(parent, {})
-        if not isinstance(child, dict):
+        if isinstance(inside, list):
+            numbers = [str(number) for number in range(1, len(inside) + 1)]
+            if parent not in numbers:
+                raise MienError(f"--set {override}: {parent!r} is none of {', '.join(numbers)}")
+            inside = inside[int(parent) - 1]
+        else:
+            inside = inside.setdefault(parent, {})
+        if not isinstance(inside, dict | list):
             raise MienError(f"--set {override}: {parent!r} is not a table of the recipe")
-        table = child
+    if isinstance(inside, list):
+        raise MienError(f"--set {override}: say which one and what of it, such as {key}.1.epochs")
+    table = inside
     if not text.strip():
         table.pop(last, None)
         return
