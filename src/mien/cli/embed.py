@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mien.data.cache import Dataset
     from mien.evaluation.embeddings import Embeddings
     from mien.evaluation.map import Method
+    from mien.evaluation.predictions import Predictions
     from mien.training.embedder import RunEmbedder
 
 METHODS = {"tsne": "t-SNE", "pca": "PCA"}
@@ -28,7 +29,8 @@ REFERENCE = "train"
 Examples:
   mien embed runs/cnn5 --data data/fer2013
   mien embed runs/cnn5 --data data/fer2013 --split test --method pca
-  mien embed runs/cnn5 --data data/fer2013 --neighbors 0 --out cnn5.parquet --map cnn5.png""",
+  mien embed runs/cnn5 --data data/fer2013 --neighbors 0 --out cnn5.parquet --map cnn5.png
+  mien embed runs/cnn5 --data data/fer2013 --predictions cnn5-neighbors.parquet""",
 )
 @click.argument("run", metavar="RUN")
 @click.option(
@@ -77,6 +79,13 @@ Examples:
     help="How many nearest images of the training split vote; 0 leaves this figure out, and with "
     "it the embedding of the training split.",
 )
+@click.option(
+    "--predictions",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the neighbors' votes as a predictions file (.parquet), as a model's: for mien "
+    "evaluate and mien ensemble.",
+)
 @json_option
 @verb_options
 def embed(
@@ -89,6 +98,7 @@ def embed(
     method: Method,
     points: int,
     neighbors: int,
+    predictions: Path | None,
     as_json: bool,
 ) -> None:
     """Write what the network of RUN makes of each image before its last layer, and draw a map.
@@ -106,36 +116,33 @@ def embed(
     from mien.data.cache import load
     from mien.evaluation.map import draw_map, project
 
-    if picture is not None and picture.suffix.lower() != ".png":
-        raise click.UsageError(f"--map writes a .png file, not {picture.name!r}")
+    _check_names(picture, predictions, neighbors)
     dataset = load(data)
     dataset.indices(split)  # a misspelled split is told before a network is loaded
     embedder, origin = _open(run)
     embeddings = _embed(output, embedder, dataset, split)
     embeddings = replace(embeddings, info=origin | dict(embeddings.info))
-    file = out or Path(run, "embeddings", f"{split}.parquet")
-    embeddings.save(file)
-    figures = _figures(output, embedder, dataset, embeddings, neighbors)
-    picture = picture or file.with_suffix(".png")
+    files = {"embeddings": out or Path(run, "embeddings", f"{split}.parquet")}
+    embeddings.save(files["embeddings"])
+    votes = _vote(output, embedder, dataset, embeddings, neighbors) if neighbors else None
+    if predictions is not None and votes is not None:
+        votes.save(predictions)
+        files["predictions"] = predictions
+    figures = _measure(embeddings, votes)
+    files["map"] = picture or files["embeddings"].with_suffix(".png")
     output.note("drawing the map")
     title = f"{origin['model']}, {split}, {METHODS[method]}"
-    draw_map(project(embeddings, method, most=points), embeddings, picture, title=title)
-    if as_json:
-        output.json(
-            {
-                **embeddings.info,
-                "images": len(embeddings),
-                "width": embeddings.vectors.shape[1],
-                "embeddings": str(file),
-                "map": str(picture),
-                **figures,
-            }
-        )
-        return
-    output.result(f"{split}: {len(embeddings):,} images, {embeddings.vectors.shape[1]:,} values")
-    _print_figures(output, figures)
-    output.result(f"embeddings: {file}")
-    output.result(f"map: {picture}")
+    draw_map(project(embeddings, method, most=points), embeddings, files["map"], title=title)
+    _present(output, embeddings, figures, files, as_json)
+
+
+def _check_names(picture: Path | None, predictions: Path | None, neighbors: int) -> None:
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise click.UsageError(f"--map writes a .png file, not {picture.name!r}")
+    if predictions is not None and predictions.suffix.lower() != ".parquet":
+        raise click.UsageError(f"--predictions writes a .parquet file, not {predictions.name!r}")
+    if predictions is not None and not neighbors:
+        raise click.UsageError("--predictions are the votes of neighbors: --neighbors is 0")
 
 
 def _open(run: str) -> tuple[RunEmbedder, dict[str, str]]:
@@ -160,36 +167,59 @@ def _embed(output: Output, embedder: RunEmbedder, dataset: Dataset, split: str) 
         return embed_split(embedder, dataset, split, progress=progress)
 
 
-def _figures(
+def _vote(
     output: Output,
     embedder: RunEmbedder,
     dataset: Dataset,
     embeddings: Embeddings,
-    neighbors: int,
-) -> dict[str, Any]:
+    k: int,
+) -> Predictions:
+    """Return how the nearest images of the training split vote."""
+    from mien.evaluation.predictions import Predictions
+    from mien.evaluation.structure import nearest_neighbors
+
+    if REFERENCE not in dataset.split_names:
+        raise MienError(
+            f"the data set has no split {REFERENCE!r} in which to look for neighbors",
+            hint="leave the neighbors out with --neighbors 0",
+        )
+    same = embeddings.info["split"] == REFERENCE
+    reference = embeddings if same else _embed(output, embedder, dataset, REFERENCE)
+    with output.progress("looking for neighbors") as progress:
+        shares = nearest_neighbors(reference, embeddings, k, progress=progress)
+    info = {**embeddings.info, "neighbors": k, "tta": "none"}
+    return Predictions(embeddings.names, embeddings.labels, shares, info)
+
+
+def _measure(embeddings: Embeddings, votes: Predictions | None) -> dict[str, Any]:
     """Return the figures that the labels allow, None for the others."""
     from mien.emotions import EMOTIONS
-    from mien.evaluation.structure import cluster, nearest_neighbors
+    from mien.evaluation.structure import cluster
 
-    labeled = embeddings.labeled
     figures: dict[str, Any] = {"neighbors": None, "clusters": None}
-    if labeled.sum() < len(EMOTIONS):
-        output.note("without labels there is a map, but nothing can be measured")
-        return figures
-    if neighbors and REFERENCE not in dataset.split_names:
-        output.note(f"the data set has no split {REFERENCE!r} in which to look for neighbors")
-    elif neighbors:
-        same = embeddings.info["split"] == REFERENCE
-        reference = embeddings if same else _embed(output, embedder, dataset, REFERENCE)
-        with output.progress("looking for neighbors") as progress:
-            votes = nearest_neighbors(reference, embeddings, neighbors, progress=progress)
-        right = votes[labeled] == embeddings.labels[labeled]
-        figures["neighbors"] = {"k": neighbors, "accuracy": float(right.mean())}
-    figures["clusters"] = asdict(cluster(embeddings))
+    known = embeddings.labeled
+    if votes is not None and known.any():
+        right = votes.probabilities.argmax(axis=1)[known] == embeddings.labels[known]
+        figures["neighbors"] = {"k": votes.info["neighbors"], "accuracy": float(right.mean())}
+    if known.sum() >= len(EMOTIONS):
+        figures["clusters"] = asdict(cluster(embeddings))
     return figures
 
 
-def _print_figures(output: Output, figures: dict[str, Any]) -> None:
+def _present(
+    output: Output,
+    embeddings: Embeddings,
+    figures: dict[str, Any],
+    files: dict[str, Path],
+    as_json: bool,
+) -> None:
+    width = embeddings.vectors.shape[1]
+    if as_json:
+        sizes = {"images": len(embeddings), "width": width}
+        places = {what: str(file) for what, file in files.items()}
+        output.json({**embeddings.info, **sizes, **places, **figures})
+        return
+    output.result(f"{embeddings.info['split']}: {len(embeddings):,} images, {width:,} values each")
     rows = []
     if found := figures["neighbors"]:
         rows.append((f"accuracy of {found['k']} nearest neighbors", f"{found['accuracy']:.2%}"))
@@ -199,3 +229,7 @@ def _print_figures(output: Output, figures: dict[str, Any]) -> None:
         rows.append(("clusters: normalized mutual information", information))
     if rows:
         output.table(("figure", "value"), rows)
+    else:
+        output.note("nothing is measured: too few images have labels")
+    for what, file in files.items():
+        output.result(f"{what}: {file}")

@@ -30,12 +30,12 @@ class Clustering:
 
 def nearest_neighbors(
     reference: Embeddings, queries: Embeddings, k: int, *, progress: Progress = silent
-) -> NDArray[np.int8]:
-    """Return what the k nearest labeled images of another split say each image is.
+) -> NDArray[np.float32]:
+    """Return how the k nearest labeled images of another split vote on each image.
 
-    Neighbors are near by the cosine of their angle; the most frequent emotion wins, among equals
-    the one whose neighbors are nearer. An image is never its own neighbor: a split may be its own
-    reference.
+    Neighbors are near by the cosine of their angle. A nearer one's vote counts a little more, by
+    so little that it decides between equals only. An image is never its own neighbor: a split may
+    be its own reference.
 
     Args:
         reference: images whose emotions are known; others are left out.
@@ -44,7 +44,7 @@ def nearest_neighbors(
         progress: told how many images are done.
 
     Returns:
-        int8, N, 0 to 6.
+        float32, N×7; each emotion's share of the votes, so that a row sums to 1.
 
     Raises:
         MienError: the reference has no labels, or `k` is below 1.
@@ -61,7 +61,7 @@ def nearest_neighbors(
         reference.directions[known],
         queries.directions,
     )
-    found = np.empty(len(queries), np.int8)
+    shares = np.empty((len(queries), len(EMOTIONS)), np.float32)
     for start in range(0, len(queries), QUERIES):
         rows = np.arange(start, min(start + QUERIES, len(queries)))
         nearness = asked[rows] @ candidates.T
@@ -69,12 +69,12 @@ def nearest_neighbors(
             nearness[rows[:, None] == known] = -np.inf
         nearest = np.argpartition(-nearness, k - 1, axis=1)[:, :k]
         cosines = np.take_along_axis(nearness, nearest, axis=1).astype(np.float64)
-        # A neighbor's vote is one and a bit that decides only between equals.
-        votes = 1 + cosines / (4 * k)
+        weights = 1 + cosines / (4 * k)
         of_class = labels[nearest][:, :, None] == np.arange(len(EMOTIONS))
-        found[rows] = (votes[:, :, None] * of_class).sum(axis=1).argmax(axis=1)
+        votes = (weights[:, :, None] * of_class).sum(axis=1)
+        shares[rows] = votes / votes.sum(axis=1, keepdims=True)
         progress(int(rows[-1]) + 1, len(queries))
-    return found
+    return shares
 
 
 def cluster(embeddings: Embeddings, *, seed: int = 0) -> Clustering:
