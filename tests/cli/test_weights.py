@@ -28,7 +28,7 @@ def test_the_list_names_what_the_paper_needs(run_mien: Any, tmp_path: Path) -> N
 
 
 def test_nothing_is_fetched_before_the_license_is_accepted(run_mien: Any) -> None:
-    result = run_mien("weights", "fetch", "yunet")
+    result = run_mien("weights", "fetch", "yunet", "--quiet")
     assert result.returncode == 1
     assert "MIT License" in result.stderr
     assert "--yes" in result.stderr

@@ -88,7 +88,8 @@ def fetch(output: Output, name: str, yes: bool) -> None:
     if entry.path.is_file():
         output.note(f"{name} is ready: {entry.path}")
         return
-    output.note(f"{entry.file}\n{entry.license}")
+    # Quiet or not: nobody accepts what he was not shown.
+    click.echo(f"{entry.file}\n{entry.license}", err=True)
     if not yes:
         if not sys.stdin.isatty():
             raise MienError(
