@@ -14,7 +14,6 @@ from PIL import Image
 
 from mien.cli.main import main
 from mien.data import cache
-from mien.evaluation.predictions import Predictions
 from mien.files import sha256
 from mien.training.recipe import load
 from mien.training.run import Run, build_network
@@ -81,8 +80,7 @@ def test_the_text_and_other_places(
     arguments = ["embed", str(folder / "run"), "--data", str(folder / "data"), "--split", "train"]
     out, picture = tmp_path / "e.parquet", tmp_path / "pictures" / "m.png"
     places = ["--out", str(out), "--map", str(picture)]
-    votes = tmp_path / "votes.parquet"
-    more = ["--method", "pca", "--points", "30", "--neighbors", "3", "--predictions", str(votes)]
+    more = ["--method", "pca", "--points", "30", "--neighbors", "3"]
     assert main([*arguments, *places, *more]) == 0
     printed = capsys.readouterr().out
     assert "train: 70 images, 8 values each" in printed
@@ -90,13 +88,6 @@ def test_the_text_and_other_places(
     assert "adjusted Rand index" in printed
     assert f"map: {picture}" in printed
     assert pq.read_metadata(out).num_rows == 70
-    predictions = Predictions.load(votes)
-    assert predictions.names.tolist() == [f"{i}.png" for i in range(70)]
-    right = predictions.probabilities.argmax(axis=1) == predictions.labels
-    assert f"neighbors          {right.mean():.2%}".split() == [
-        word for line in printed.splitlines() if "nearest" in line for word in line.split()[-2:]
-    ]
-    assert predictions.info["neighbors"] == 3
     assert picture.is_file()
 
 
@@ -105,13 +96,10 @@ def test_what_cannot_be_measured_is_left_out(
 ) -> None:
     arguments = ["embed", str(folder / "run"), "--data", str(folder / "data"), "--json"]
     arguments += ["--method", "pca", "--out", str(tmp_path / "e.parquet")]
-    votes = tmp_path / "votes.parquet"
-    assert main([*arguments, "--split", "unlabeled", "--predictions", str(votes)]) == 0
+    assert main([*arguments, "--split", "unlabeled"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["neighbors"] is None
     assert found["clusters"] is None
-    # The neighbors vote all the same: images 112 to 116 have the patterns 0 to 4.
-    assert Predictions.load(votes).probabilities.argmax(axis=1).tolist() == [0, 1, 2, 3, 4]
     assert main([*arguments, "--neighbors", "0"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["neighbors"] is None
@@ -138,8 +126,7 @@ def test_neighbors_need_a_training_split(
         (("model.onnx", "--data", "data"), 1, "model.onnx is not the folder of a run"),
         (("data", "--data", "data"), 1, "data is not a run"),
         (("run", "--data", "data", "--map", "m.jpg"), 2, ".png"),
-        (("run", "--data", "data", "--predictions", "p.csv"), 2, ".parquet"),
-        (("run", "--data", "data", "--predictions", "p.parquet", "--neighbors", "0"), 2, "is 0"),
+        (("run", "--data", "data", "--out", "m.png"), 2, ".parquet"),
         (("run", "--data", "data", "--method", "umap"), 2, "--method"),
     ],
 )

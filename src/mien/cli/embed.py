@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mien.data.cache import Dataset
     from mien.evaluation.embeddings import Embeddings
     from mien.evaluation.map import Method
-    from mien.evaluation.predictions import Predictions
     from mien.training.embedder import RunEmbedder
 
 METHODS = {"tsne": "t-SNE", "pca": "PCA"}
@@ -29,8 +28,7 @@ REFERENCE = "train"
 Examples:
   mien embed runs/cnn5 --data data/fer2013
   mien embed runs/cnn5 --data data/fer2013 --split test --method pca
-  mien embed runs/cnn5 --data data/fer2013 --neighbors 0 --out cnn5.parquet --map cnn5.png
-  mien embed runs/cnn5 --data data/fer2013 --predictions cnn5-neighbors.parquet""",
+  mien embed runs/cnn5 --data data/fer2013 --neighbors 0 --out cnn5.parquet --map cnn5.png""",
 )
 @click.argument("run", metavar="RUN")
 @click.option(
@@ -45,7 +43,7 @@ Examples:
     "--out",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The Parquet file.  [default: RUN/embeddings/SPLIT.parquet]",
+    help="The embeddings, a .parquet file.  [default: RUN/embeddings/SPLIT.parquet]",
 )
 @click.option(
     "--map",
@@ -79,13 +77,6 @@ Examples:
     help="How many nearest images of the training split vote; 0 leaves this figure out, and with "
     "it the embedding of the training split.",
 )
-@click.option(
-    "--predictions",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the neighbors' votes as a predictions file (.parquet), as a model's: for mien "
-    "evaluate and mien ensemble.",
-)
 @json_option
 @verb_options
 def embed(
@@ -98,7 +89,6 @@ def embed(
     method: Method,
     points: int,
     neighbors: int,
-    predictions: Path | None,
     as_json: bool,
 ) -> None:
     """Write what the network of RUN makes of each image before its last layer, and draw a map.
@@ -116,7 +106,9 @@ def embed(
     from mien.data.cache import load
     from mien.evaluation.map import draw_map, project
 
-    _check_names(picture, predictions, neighbors)
+    for option, file, suffix in (("--out", out, ".parquet"), ("--map", picture, ".png")):
+        if file is not None and file.suffix.lower() != suffix:
+            raise click.UsageError(f"{option} writes a {suffix} file, not {file.name!r}")
     dataset = load(data)
     dataset.indices(split)  # a misspelled split is told before a network is loaded
     embedder, origin = _open(run)
@@ -124,25 +116,12 @@ def embed(
     embeddings = replace(embeddings, info=origin | dict(embeddings.info))
     files = {"embeddings": out or Path(run, "embeddings", f"{split}.parquet")}
     embeddings.save(files["embeddings"])
-    votes = _vote(output, embedder, dataset, embeddings, neighbors) if neighbors else None
-    if predictions is not None and votes is not None:
-        votes.save(predictions)
-        files["predictions"] = predictions
-    figures = _measure(embeddings, votes)
+    figures = _measure(output, embedder, dataset, embeddings, neighbors)
     files["map"] = picture or files["embeddings"].with_suffix(".png")
     output.note("drawing the map")
     title = f"{origin['model']}, {split}, {METHODS[method]}"
     draw_map(project(embeddings, method, most=points), embeddings, files["map"], title=title)
     _present(output, embeddings, figures, files, as_json)
-
-
-def _check_names(picture: Path | None, predictions: Path | None, neighbors: int) -> None:
-    if picture is not None and picture.suffix.lower() != ".png":
-        raise click.UsageError(f"--map writes a .png file, not {picture.name!r}")
-    if predictions is not None and predictions.suffix.lower() != ".parquet":
-        raise click.UsageError(f"--predictions writes a .parquet file, not {predictions.name!r}")
-    if predictions is not None and not neighbors:
-        raise click.UsageError("--predictions are the votes of neighbors: --neighbors is 0")
 
 
 def _open(run: str) -> tuple[RunEmbedder, dict[str, str]]:
@@ -167,40 +146,31 @@ def _embed(output: Output, embedder: RunEmbedder, dataset: Dataset, split: str) 
         return embed_split(embedder, dataset, split, progress=progress)
 
 
-def _vote(
+def _measure(
     output: Output,
     embedder: RunEmbedder,
     dataset: Dataset,
     embeddings: Embeddings,
     k: int,
-) -> Predictions:
-    """Return how the nearest images of the training split vote."""
-    from mien.evaluation.predictions import Predictions
-    from mien.evaluation.structure import nearest_neighbors
-
-    if REFERENCE not in dataset.split_names:
-        raise MienError(
-            f"the data set has no split {REFERENCE!r} in which to look for neighbors",
-            hint="leave the neighbors out with --neighbors 0",
-        )
-    same = embeddings.info["split"] == REFERENCE
-    reference = embeddings if same else _embed(output, embedder, dataset, REFERENCE)
-    with output.progress("looking for neighbors") as progress:
-        shares = nearest_neighbors(reference, embeddings, k, progress=progress)
-    info = {**embeddings.info, "neighbors": k, "tta": "none"}
-    return Predictions(embeddings.names, embeddings.labels, shares, info)
-
-
-def _measure(embeddings: Embeddings, votes: Predictions | None) -> dict[str, Any]:
+) -> dict[str, Any]:
     """Return the figures that the labels allow, None for the others."""
     from mien.emotions import EMOTIONS
-    from mien.evaluation.structure import cluster
+    from mien.evaluation.structure import cluster, nearest_neighbors
 
     figures: dict[str, Any] = {"neighbors": None, "clusters": None}
     known = embeddings.labeled
-    if votes is not None and known.any():
-        right = votes.probabilities.argmax(axis=1)[known] == embeddings.labels[known]
-        figures["neighbors"] = {"k": votes.info["neighbors"], "accuracy": float(right.mean())}
+    if k and known.any():
+        if REFERENCE not in dataset.split_names:
+            raise MienError(
+                f"the data set has no split {REFERENCE!r} in which to look for neighbors",
+                hint="leave the neighbors out with --neighbors 0",
+            )
+        same = embeddings.info["split"] == REFERENCE
+        reference = embeddings if same else _embed(output, embedder, dataset, REFERENCE)
+        with output.progress("looking for neighbors") as progress:
+            votes = nearest_neighbors(reference, embeddings, k, progress=progress)
+        right = votes.argmax(axis=1)[known] == embeddings.labels[known]
+        figures["neighbors"] = {"k": k, "accuracy": float(right.mean())}
     if known.sum() >= len(EMOTIONS):
         figures["clusters"] = asdict(cluster(embeddings))
     return figures
