@@ -185,7 +185,9 @@ def _member_model(member: Member, classifier: Classifier, scratch: Path) -> Mode
 
 
 def _metadata(model: ModelProto) -> dict[str, Any]:
-    return {entry.key: json.loads(entry.value) for entry in model.metadata_props}
+    """Return what mien wrote into a model, as JSON values by their keys."""
+    ours = [entry for entry in model.metadata_props if entry.key.startswith("mien.")]
+    return {entry.key: json.loads(entry.value) for entry in ours}
 
 
 def _joined(
