@@ -35,9 +35,17 @@ def open_classifier(source: Path | str) -> tuple[Classifier, Path]:
         members = [open_classifier(member.source)[0] for member in ensemble.members]
         return EnsembleClassifier(ensemble.combiner, members), Path(source) / FILE
     if Path(source).is_dir():
-        from mien.training.run import Run, load_classifier
+        from mien.classical.options import is_classical
+        from mien.training.run import Run
 
-        return load_classifier(source), Run(source).weights_file
+        run = Run(source)
+        if is_classical(run.recipe()):
+            from mien.classical.run import load_classifier as load_features
+
+            return load_features(source), run.weights_file
+        from mien.training.run import load_classifier
+
+        return load_classifier(source), run.weights_file
     from mien.recognition.classifier import OnnxClassifier
 
     classifier = OnnxClassifier(str(source))

@@ -9,7 +9,9 @@ import click
 from mien.cli.common import Output, json_option, needs, verb_options
 
 if TYPE_CHECKING:
-    from mien.training.run import Row
+    from mien.data.cache import Dataset
+    from mien.training.recipe import Recipe
+    from mien.training.run import Row, Run
 
 
 @click.command(
@@ -69,10 +71,9 @@ def train(
             "--resume takes the run's own recipe: leave out RECIPE, --out and --set"
         )
     needs("training", "train")
+    from mien.classical.options import is_classical
     from mien.data.cache import load as load_dataset
     from mien.training.device import Device, is_first_process
-    from mien.training.loop import start
-    from mien.training.loop import train as run_training
     from mien.training.recipe import load as load_recipe
     from mien.training.run import Run
     from mien.training.stages import stages_of
@@ -89,7 +90,9 @@ def train(
         assert folder is not None
         settings = load_recipe(recipe, overrides)
         dataset = load_dataset(data, verify=True)
-        run = start(settings, dataset, folder, data)
+        run = _start(settings, dataset, folder, data)
+    if is_classical(settings):
+        settings = run.recipe()  # Its epochs are the values that are tried.
     stages = stages_of(settings)
     epochs = sum(stage.epochs for stage in stages)
 
@@ -105,9 +108,28 @@ def train(
         )
 
     with out.progress("Training") as progress:
-        run_training(run, dataset, device, progress=progress, on_epoch=on_epoch)
+        if is_classical(settings):
+            from mien.classical.run import train as fit
+
+            fit(run, dataset, progress=progress, on_epoch=on_epoch)
+        else:
+            from mien.training.loop import train as run_training
+
+            run_training(run, dataset, device, progress=progress, on_epoch=on_epoch)
     if is_first_process():
         if as_json:
             out.json({"run": str(run.folder), "epochs": rows})
         else:
             out.result(str(run.folder))
+
+
+def _start(settings: Recipe, dataset: Dataset, folder: str, data: str) -> Run:
+    from mien.classical.options import is_classical
+
+    if is_classical(settings):
+        from mien.classical.run import start as start_features
+
+        return start_features(settings, dataset, folder, data)
+    from mien.training.loop import start
+
+    return start(settings, dataset, folder, data)
