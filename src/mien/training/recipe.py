@@ -352,7 +352,8 @@ def _override(table: dict[str, Any], override: str) -> None:
         if not isinstance(inside, dict | list):
             raise MienError(f"--set {override}: {parent!r} is not a table of the recipe")
     if isinstance(inside, list):
-        raise MienError(f"--set {override}: say which one and what of it, such as {key}.1.epochs")
+        which = ".".join([*parents, "1.epochs"])
+        raise MienError(f"--set {override}: say which one and what of it, such as {which}")
     table = inside
     if not text.strip():
         table.pop(last, None)
