@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -102,6 +104,86 @@ def test_files_of_two_splits(
     assert "nothing can be measured" in captured.err
     assert main(["ensemble", files[0].format(split="test"), *options]) == 1
     assert "write {split} where" in capsys.readouterr().err
+
+
+def _with_weights(run: Path, content: bytes = b"weights") -> None:
+    """Make a run's predictions those of weights; what these are does not matter here."""
+    (run / "model.safetensors").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    for file in (run / "predictions").iterdir():
+        made = Predictions.load(file)
+        replace(made, info={**made.info, "model_sha256": digest}).save(file)
+
+
+def test_models_make_a_model(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for run in runs:
+        _with_weights(run)
+    out = tmp_path / "deep" / "both"
+    arguments = ["ensemble", *map(str, runs), "--method", "stacking", "--out", str(out)]
+    assert main([*arguments, "--report", "test", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["folder"] == str(out)
+    state = json.loads((out / "ensemble.json").read_text())
+    assert [each["source"] for each in state["members"]] == ["../../weak", "../../strong"]
+    assert state["members"][0]["sha256"] == hashlib.sha256(b"weights").hexdigest()
+    assert state["fitted"]["split"] == "validation"
+    assert values["model"] == "both"
+    digest = hashlib.sha256((out / "ensemble.json").read_bytes()).hexdigest()
+    assert values["model_sha256"] == digest
+    # Another split of the same ensemble goes beside, another ensemble does not.
+    assert main(arguments) == 0
+    assert "model: " in capsys.readouterr().out
+    assert {file.name for file in (out / "predictions").iterdir()} >= {
+        "test.parquet",
+        "validation.parquet",
+    }
+    assert main(["ensemble", *map(str, runs), "--out", str(out)]) == 1
+    assert "holds another ensemble" in capsys.readouterr().err
+
+
+def test_members_of_no_weight_are_left_out(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for run in runs:
+        _with_weights(run)
+    # What is never right adds nothing to what is right mostly.
+    strong = Predictions.load(runs[1] / "predictions" / "validation.parquet")
+    wrong = np.roll(np.eye(7, dtype=np.float32)[strong.labels], 1, axis=1)
+    replace(strong, probabilities=wrong, info=strong.info).save(
+        runs[0] / "predictions" / "validation.parquet"
+    )
+    out = tmp_path / "e"
+    assert main(["ensemble", *map(str, runs), "--method", "greedy", "--out", str(out)]) == 0
+    state = json.loads((out / "ensemble.json").read_text())
+    assert [each["title"] for each in state["members"]] == ["strong"]
+    assert state["combiner"]["members"] == 1
+    assert "0.000" in capsys.readouterr().out  # all members are in the table
+
+
+def test_predictions_of_other_weights_are_refused(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _with_weights(runs[0])
+    (runs[0] / "model.safetensors").write_bytes(b"trained on")
+    assert main(["ensemble", *map(str, runs), "--out", str(tmp_path / "e")]) == 1
+    error = capsys.readouterr().err
+    assert "weak were made with other weights" in error
+    assert f"mien evaluate {runs[0]}" in error
+
+
+def test_an_ensemble_overwrites_no_run(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ensemble", *map(str, runs), "--out", str(runs[0])]) == 2
+    assert "and a member of it" in capsys.readouterr().err
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "recipe.toml").touch()
+    assert main(["ensemble", *map(str, runs), "--out", str(other)]) == 1
+    assert "is the folder of a run" in capsys.readouterr().err
+    assert not (other / "predictions").exists()
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_an_ensemble_is_used_like_one_model(
     first = dataset.indices("validation")[0]
     Image.fromarray(dataset.images[first]).save(tmp_path / "face.png")
     seen = run("predict", tmp_path / "face.png", "--no-detect", "--model", tmp_path / "one.onnx")
-    face = seen[0]["faces"][0]["probabilities"]  # type: ignore[index]
+    face = seen[0]["faces"][0]["scores"]  # type: ignore[index]
     found = [face[emotion] for emotion in EMOTIONS]
     np.testing.assert_allclose(found, combined[0], atol=1e-4)
 

@@ -27,7 +27,7 @@ FEWEST_IMAGES = 10  # with a label, to fit anything on
 GREEDY_ROUNDS = 50
 # Probabilities are kept this far above 0 before their logarithm is taken, so that a 0 that float16
 # made of a small number is no veto. It is the resolution of float32, as in the log loss.
-_RESOLUTION = float(np.finfo(np.float32).eps)
+RESOLUTION = float(np.finfo(np.float32).eps)
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int8]
@@ -218,10 +218,10 @@ def _fit_weights(stack: Array, labels: Labels) -> dict[str, Array]:
     the members give to the true emotion. The sum needs no constraint: where the gradient along w
     itself vanishes, −1 + Σw is 0.
     """
-    given = np.maximum(stack[:, np.arange(len(labels)), labels], _RESOLUTION)
+    given = np.maximum(stack[:, np.arange(len(labels)), labels], RESOLUTION)
 
     def objective(weights: Array) -> tuple[float, Array]:
-        mixed = np.maximum(weights @ given, _RESOLUTION)
+        mixed = np.maximum(weights @ given, RESOLUTION)
         value = weights.sum() - np.log(mixed).mean()
         return float(value), 1 - (given / mixed).mean(axis=1)
 
@@ -273,7 +273,7 @@ def _features(stack: Array) -> Array:
 
 
 def _logarithm(stack: Array) -> Array:
-    return np.log(np.maximum(stack, _RESOLUTION))
+    return np.log(np.maximum(stack, RESOLUTION))
 
 
 METHODS: dict[str, Method] = {
