@@ -10,8 +10,8 @@ from PIL import Image
 from torch import nn
 
 from mien.errors import MienError
-from mien.models.diagram import steps, text_diagram
-from mien.models.picture import LONGEST, count, draw, wrapped
+from mien.models.diagram import LONGEST, steps, text_diagram, wrapped
+from mien.models.picture import count, draw
 from mien.models.registry import architectures
 from mien.models.summary import Summary, summarize
 
@@ -68,12 +68,11 @@ def test_the_diagram_of_the_paper_s_cnn(summary_of: SummaryOf) -> None:
 
 def test_a_gated_block_and_the_pooling_that_is_no_layer_are_told(summary_of: SummaryOf) -> None:
     lines = text_diagram(summary_of("senet50", 197))
-    assert any(
-        line.endswith("1×1 256 → 3×3 256 → 1×1 1024 → squeeze-excitation + shortcut   ×6")
-        and "conv4_1 … conv4_6" in line
-        and line.startswith("1024×13×13")
-        for line in lines
-    )
+    block = next(index for index, line in enumerate(lines) if "conv4_1 … conv4_6" in line)
+    assert lines[block].startswith("1024×13×13  ■")
+    assert lines[block].endswith("1×1 256 → 3×3 256 → 1×1 1024")
+    assert lines[block + 1].strip() == "→ squeeze-excitation + shortcut   ×6"
+    assert lines[block + 1].index("→") == lines[block].index("1×1 256")
     assert lines[-2].split()[:2] == ["2048", "▽"]
     assert lines[-2].endswith("global average pooling, dropout 0.5")
     assert text_diagram(summary_of("squeezenet1_1"))[-1].endswith("global average pooling")

@@ -5,6 +5,7 @@ Here as text; `mien.models.picture` draws it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -26,6 +27,9 @@ SYMBOLS: dict[Kind, str] = {
 }
 
 LEGEND = "3×3 64: convolution to 64 channels · → then · ∥ side by side · activations left out"
+
+LONGEST = 54
+"""Characters of a line that says what a step does."""
 
 # Told beside the layer before them.
 _ASIDE = (_BatchNorm, nn.Dropout)
@@ -91,13 +95,29 @@ def text_diagram(summary: Summary) -> list[str]:
         side = step.shape[1:]
         times = f"   ×{step.repeat}" if step.repeat > 1 else ""
         name = f"{step.name:<{name_width}}"
-        lines.append(f"{shape:>{width}}  {SYMBOLS[step.kind]}  {name}  {step.text}{times}")
+        first, *others = wrapped(step.text)
+        lines.append(f"{shape:>{width}}  {SYMBOLS[step.kind]}  {name}  {first}")
+        lines += [f"{'':>{width + name_width + 7}}{other}" for other in others]
+        lines[-1] += times
     return lines
 
 
 def format_shape(shape: Shape) -> str:
     """Return a shape as text: "64×24×24"."""
     return "×".join(map(str, shape))
+
+
+def wrapped(text: str) -> list[str]:
+    """Return a text on one line, or on two that break at a branch or an arrow, evenly."""
+    if len(text) <= LONGEST:
+        return [text]
+    # What follows all branches, then the branches are told apart before the steps of one.
+    for mark in (") →", " ∥", " →", " "):
+        places = [match.end() - 1 for match in re.finditer(re.escape(mark), text)]
+        if places:
+            middle = min(places, key=lambda place: abs(place - len(text) / 2))
+            return [text[:middle].rstrip(), text[middle:]]
+    return [text]
 
 
 def _single_steps(summary: Summary) -> list[Step]:

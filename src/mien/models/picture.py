@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.errors import MienError, missing_extra
 from mien.files import atomic_path
-from mien.models.diagram import LEGEND, Kind, Step, format_shape, steps
+from mien.models.diagram import LEGEND, Kind, Step, format_shape, steps, wrapped
 from mien.models.summary import Summary
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ WIDTH, LEFT, RIGHT = 10.0, 2.75, 7.35
 SHAPE_AT, PARAMETERS_AT, COST_AT, BAR_AT = 2.6, 8.35, 9.15, 9.25
 ROW, BOX, HEADER, FOOTER = 0.62, 0.44, 0.95, 0.4
 CARD = 0.05  # by how much the cards of a pile stand out
-LONGEST = 54  # characters of a line in a box
 
 
 def draw(summary: Summary, path: Path | str, *, title: str) -> None:
@@ -145,16 +143,3 @@ def _draw_arrow(axes: Axes, start: float, end: float) -> None:
 
 def _cards(step: Step) -> int:
     return min(step.repeat, 3)
-
-
-def wrapped(text: str) -> list[str]:
-    """Return a text on one line, or on two that break at a branch or an arrow, evenly."""
-    if len(text) <= LONGEST:
-        return [text]
-    # What follows all branches, then the branches are told apart before the steps of one.
-    for mark in (") →", " ∥", " →", " "):
-        places = [match.end() - 1 for match in re.finditer(re.escape(mark), text)]
-        if places:
-            middle = min(places, key=lambda place: abs(place - len(text) / 2))
-            return [text[:middle].rstrip(), text[middle:]]
-    return [text]
