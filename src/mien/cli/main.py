@@ -25,6 +25,7 @@ VERBS: dict[str, str] = {
     "embed": "mien.cli.embed:embed",
     "ensemble": "mien.cli.ensemble:ensemble",
     "reproduce": "mien.cli.reproduce:reproduce",
+    "report": "mien.cli.report:report",
     "export": "mien.cli.export:export",
     "weights": "mien.cli.weights:weights",
     "completion": "mien.cli.completion:completion",

@@ -1,0 +1,107 @@
+"""95 % intervals that know of both: which images were measured on, and which seeds were trained.
+
+A two-level bootstrap. Each of `RESAMPLES` samples draws the images with replacement, the same ones
+for all models, so that comparisons are paired; and, of each model on its own, as many of its seeds
+with replacement as there are. A bootstrap over k seeds has only (k − 1)/k of the variance between
+them, which is much missing for two or three seeds; so the drawn mean's distance from the mean over
+all seeds is widened by √(k/(k − 1)). With one seed the interval knows of the images alone.
+
+B. Efron, R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 13.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.emotions import EMOTIONS
+from mien.experiments.report.figures import Estimate
+
+RESAMPLES = 2000
+_SEED = 0
+
+Draws = NDArray[np.float64]
+Correct = NDArray[np.bool_]
+
+
+class Resampler:
+    """Samples of the labeled images of one split.
+
+    Args:
+        labels: N; 0 to 6.
+    """
+
+    def __init__(self, labels: NDArray[np.int8]) -> None:
+        self.labels = labels
+        random = np.random.default_rng(_SEED)
+        count = len(labels)
+        # How often each sample has each image: RESAMPLES×N.
+        drawn = random.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+        self._times = drawn.astype(np.float32)
+
+    def draws(self, key: str, correct: Correct, emotion: int | None = None) -> Draws:
+        """Return a model's accuracy, or an emotion's recall, in each sample.
+
+        Args:
+            key: names the model; the same key draws the same seeds.
+            correct: seeds×N, which images are right.
+            emotion: look at the images of this emotion alone.
+        """
+        times, right = self._times, correct
+        if emotion is not None:
+            mask = self.labels == emotion
+            times, right = times[:, mask], correct[:, mask]
+        with np.errstate(invalid="ignore"):  # an emotion that is not among a sample's images
+            shares = (times @ right.T.astype(np.float32)) / times.sum(axis=1, keepdims=True)
+        seeds = len(correct)
+        center = shares.mean(axis=1)
+        if seeds == 1:
+            return np.asarray(center, np.float64)
+        random = np.random.default_rng([_SEED, zlib.crc32(key.encode())])
+        picked = random.integers(0, seeds, size=shares.shape)
+        mean = np.take_along_axis(shares, picked, axis=1).mean(axis=1)
+        return np.asarray(center + (mean - center) * (seeds / (seeds - 1)) ** 0.5, np.float64)
+
+    def accuracy(self, key: str, correct: Correct) -> Estimate:
+        """Return a model's accuracy: the mean over its seeds."""
+        return estimate(correct.mean(), self.draws(key, correct), correct.shape[1], len(correct))
+
+    def recalls(self, key: str, correct: Correct) -> tuple[Estimate, ...]:
+        """Return the seven emotions' recalls: the mean over the seeds; NaN for an absent one."""
+        return tuple(
+            estimate(
+                _mean(correct[:, self.labels == emotion]),
+                self.draws(key, correct, emotion),
+                int((self.labels == emotion).sum()),
+                len(correct),
+            )
+            for emotion in range(len(EMOTIONS))
+        )
+
+    def difference(
+        self,
+        keys: tuple[str, str],
+        correct: tuple[Correct, Correct],
+        emotion: int | None = None,
+    ) -> Estimate:
+        """Return by how much the first model's accuracy (or a recall) is above the second's."""
+        first, second = (
+            self.draws(key, each, emotion) for key, each in zip(keys, correct, strict=True)
+        )
+        mask = slice(None) if emotion is None else self.labels == emotion
+        one, other = correct[0][:, mask], correct[1][:, mask]
+        value = _mean(one) - _mean(other)
+        return estimate(value, first - second, one.shape[1], min(len(one), len(other)))
+
+
+def estimate(value: float, draws: Draws, images: int, seeds: int) -> Estimate:
+    """Return a figure with the interval that samples of it give; NaN where none has a value."""
+    known = draws[np.isfinite(draws)]
+    low, high = np.quantile(known, (0.025, 0.975)) if len(known) else (np.nan, np.nan)
+    return Estimate(float(value), float(low), float(high), images, seeds)
+
+
+def _mean(correct: Correct) -> float:
+    return float(correct.mean()) if correct.size else float("nan")

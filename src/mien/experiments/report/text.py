@@ -1,0 +1,77 @@
+"""Figures as text, the same in both files."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class _Interval(Protocol):
+    @property
+    def low(self) -> float | None: ...
+
+    @property
+    def high(self) -> float | None: ...
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Return a share in percent, without the sign; "–" for none."""
+    return "–" if share is None or share != share else f"{100 * share:.{digits}f}"
+
+
+def points(difference: float | None, digits: int = 1) -> str:
+    """Return a difference in points with its sign; "–" for none."""
+    if difference is None or difference != difference:
+        return "–"
+    rounded = f"{100 * difference:+.{digits}f}"
+    return "0.0" if not float(rounded) else rounded.replace("-", "−")
+
+
+def interval(estimate: _Interval, *, signed: bool = False) -> str:
+    """Return the two ends of an interval; "–" for none."""
+    if estimate.low is None or estimate.high is None or estimate.low != estimate.low:
+        return "–"
+    one = points if signed else percent
+    return f"{one(estimate.low)} to {one(estimate.high)}"
+
+
+def count(number: int | None) -> str:
+    """Return a count with separators; "–" for none."""
+    return "–" if number is None else f"{number:,}"
+
+
+def large(number: int | None) -> str:
+    """Return a large count in thousands, millions or billions; "–" for none."""
+    if number is None:
+        return "–"
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{number / unit:.3g} {name}"
+    return str(number)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the two units that matter; "–" where it is not known."""
+    if seconds != seconds:
+        return "–"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def numbers(values: tuple[int, ...]) -> str:
+    """Return numbers as a list; "–" for none."""
+    return ", ".join(map(str, values)) or "–"
+
+
+def several(number: int, one: str) -> str:
+    """Return a number with its noun: "1 run", "2 runs"."""
+    return f"{number:,} {one}{'' if number == 1 else 's'}"
+
+
+def moved(estimate: _Interval) -> str:
+    """Return ▲ or ▼ where an interval lies above or below 0, else nothing."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return "▲" if estimate.low > 0 else "▼" if estimate.high < 0 else ""
