@@ -93,7 +93,8 @@ class Embeddings:
         info = json.dumps(dict(self.info), ensure_ascii=False).encode()
         table = pyarrow.table(columns).replace_schema_metadata({_METADATA_KEY: info})
         with atomic_path(path) as temporary:
-            pyarrow.parquet.write_table(table, temporary, compression="zstd")
+            # Values hardly repeat: a dictionary of them would be larger than they are.
+            pyarrow.parquet.write_table(table, temporary, compression="zstd", use_dictionary=False)
 
 
 def embed_split(
