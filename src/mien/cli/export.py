@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from mien.cli.common import Output, json_option, needs, verb_options
+from mien.errors import MienError
 
 
 @click.command(
@@ -49,10 +50,13 @@ def export(out: Output, source: str, target: str, license: str | None, as_json: 
 
 
 def _export_run(source: str, target: str, facts: dict[str, Any]) -> float:
+    from mien.classical.options import is_classical
     from mien.export.onnx import export_run, measured
     from mien.training.run import Run
 
     run = Run(source)
+    if is_classical(run.recipe()):
+        raise MienError(f"{source} is no network, and only networks can be exported")
     return export_run(run, target, measured(run) | facts)
 
 

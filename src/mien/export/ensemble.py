@@ -31,7 +31,7 @@ from mien.export.onnx import export_run, figures, save, to_onnx
 from mien.images.device import device_filter
 from mien.images.filters import options_of
 from mien.images.preprocessing import FilterSpec, Place, Preprocessing
-from mien.training.run import Run
+from mien.training.run import Run, TorchClassifier
 from mien.version import __version__
 
 # Filters in integers and comparisons alone, whose graphs give every gray level as the filter does.
@@ -114,11 +114,7 @@ def _shared(members: Sequence[Member], classifiers: Sequence[Classifier]) -> Pre
     Raises:
         MienError: there is none; the message names what each member takes.
     """
-    taken = [
-        (member.title, each)
-        for member, classifier in zip(members, classifiers, strict=True)
-        for each in _leaves(classifier)
-    ]
+    taken = _taken(members, classifiers)
     first = taken[0][1]
     if all(each == first for _, each in taken):
         return first
@@ -135,17 +131,26 @@ def _shared(members: Sequence[Member], classifiers: Sequence[Classifier]) -> Pre
     )
 
 
-def _leaves(classifier: Classifier) -> list[Preprocessing]:
-    """Return what a member's images go through, or those of its members; as at inference."""
-    if isinstance(classifier, EnsembleClassifier):
-        return [leaf for each in classifier.members for leaf in _leaves(each)]
-    preprocessing = classifier.preprocessing
-    if not isinstance(preprocessing, Preprocessing):
-        raise MienError(
-            f"a {type(classifier).__name__} among the members is no network and cannot be exported",
-            hint="mien evaluate takes the ensemble's folder as it is",
-        )
-    return [_at_inference(preprocessing)]
+def _taken(
+    members: Sequence[Member], classifiers: Sequence[Classifier]
+) -> list[tuple[str, Preprocessing]]:
+    """Return the title of each network among the members, and what its images go through."""
+    taken = []
+    for member, classifier in zip(members, classifiers, strict=True):
+        preprocessing = classifier.preprocessing
+        if isinstance(classifier, EnsembleClassifier):
+            inner = EnsembleFolder.load(member.source).members
+            taken += _taken(inner, classifier.members)
+        elif isinstance(preprocessing, Preprocessing) and (
+            isinstance(classifier, TorchClassifier) or member.source.is_file()
+        ):
+            taken.append((member.title, _at_inference(preprocessing)))
+        else:
+            raise MienError(
+                f"the member {member.title} is no network, and only networks can be exported",
+                hint="mien evaluate takes the ensemble's folder as it is",
+            )
+    return taken
 
 
 def _at_inference(preprocessing: Preprocessing) -> Preprocessing:

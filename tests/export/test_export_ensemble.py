@@ -226,6 +226,20 @@ def test_a_file_that_computes_something_else_is_not_written(make: Make, tmp_path
     assert not (tmp_path / "one.onnx").exists()
 
 
+def test_what_is_no_network_is_refused_by_name(make: Make, tmp_path: Path) -> None:
+    pipeline = tmp_path / "hog"
+    pipeline.mkdir()
+    weights = pipeline / "model.safetensors"
+    weights.write_bytes(b"a support vector machine")
+    member = Member("hog", pipeline, weights, sha256(weights))
+    network = make("a", 1)
+    EnsembleFolder(Combiner("mean", 2), (network, member)).save(tmp_path / "e")
+    # Any classifier that is not of a network's run; which one does not matter.
+    opened = EnsembleClassifier(Combiner("mean", 2), [OnnxClassifier(network.source)] * 2)
+    with pytest.raises(MienError, match="member hog is no network"):
+        export_ensemble(tmp_path / "e", opened, tmp_path / "one.onnx")
+
+
 def test_a_member_that_is_missing_or_changed_is_named(make: Make, tmp_path: Path) -> None:
     first, second = make("first", 1), make("second", 2)
     folder, _ = _ensemble(tmp_path / "e", [first, second])
