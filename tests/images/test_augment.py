@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.images.augment import Augmentation, Drawn, apply, augment, draw
+from mien.images.augment import Augmentation, Drawn, _grid, apply, augment, draw
 
 EVERYTHING = Augmentation(
-    rotation=20, shift=0.2, zoom=0.2, shear=0.1, flip=True, brightness=0.2, contrast=0.3, erase=0.5
+    rotation=20,
+    shift=0.2,
+    zoom=0.2,
+    shear=0.1,
+    elastic=0.05,
+    flip=True,
+    brightness=0.2,
+    contrast=0.3,
+    erase=0.5,
 )
 
 
@@ -101,7 +111,29 @@ def test_shape_and_range_stay_and_the_same_seed_repeats(
     assert torch.equal(result, augment(images, EVERYTHING, _generator(seed)))
 
 
-@pytest.mark.parametrize("field", ["rotation", "shift", "zoom", "shear", "brightness", "contrast"])
+def test_the_grid_is_torchs_own() -> None:
+    drawn = draw(5, EVERYTHING, _generator())
+    expected = torch.nn.functional.affine_grid(drawn.affine, [5, 1, 20, 30], align_corners=False)
+    flat = replace(drawn, bend=None)
+    torch.testing.assert_close(_grid(flat, 20, 30), expected, atol=1e-6, rtol=0)
+
+
+def test_elastic_bends_smoothly_and_no_further_than_asked() -> None:
+    drawn = draw(200, Augmentation(elastic=0.05), _generator())
+    moved = _grid(drawn, 48, 48) - _grid(replace(drawn, bend=None), 48, 48)
+    assert drawn.bend is not None
+    assert drawn.bend.abs().max() <= 2 * 0.05
+    # In pixels; the bicubic spline may overshoot its points a little.
+    pixels = moved * 48 / 2
+    assert 1.5 < pixels.abs().max() < 48 * 0.05 * 1.5
+    steps = (pixels[:, :, 1:] - pixels[:, :, :-1]).abs().max()
+    assert steps < 0.6  # neighbors stay neighbors
+    assert not torch.allclose(moved[0], moved[1])
+
+
+@pytest.mark.parametrize(
+    "field", ["rotation", "shift", "zoom", "shear", "elastic", "brightness", "contrast"]
+)
 def test_each_parameter_does_something(field: str) -> None:
     images = _images()
     result = augment(images, Augmentation(**{field: 0.5}), _generator())

@@ -23,6 +23,8 @@ class Augmentation(BaseModel):
         shift: largest shift as a fraction of the side, each axis, either way.
         zoom: largest change of scale, each axis: 0.1 draws from 0.9 to 1.1.
         shear: largest shear as a fraction of the side, either way.
+        elastic: largest local shift as a fraction of the side, each axis, either way: smooth
+            random distortions (Simard et al. 2003), drawn here on a grid of 5×5 points.
         flip: mirror half of the images.
         brightness: largest change of brightness as a fraction of 255, either way.
         contrast: largest change of contrast: 0.2 draws from 0.8 to 1.2.
@@ -36,10 +38,14 @@ class Augmentation(BaseModel):
     shift: float = Field(0.0, ge=0, le=1)
     zoom: float = Field(0.0, ge=0, lt=1)
     shear: float = Field(0.0, ge=0, le=1)
+    elastic: float = Field(0.0, ge=0, le=1)
     flip: bool = False
     brightness: float = Field(0.0, ge=0, le=1)
     contrast: float = Field(0.0, ge=0, le=1)
     erase: float = Field(0.0, ge=0, le=1)
+
+
+_BEND = 5
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,15 @@ class Drawn:
         gain: N×1×1×1, factor about the mean.
         offset: N×1×1×1, gray levels.
         boxes: N×4, left, top, right, bottom of the erased rectangle as fractions; empty where
-            right is not greater than left.
+            right is not greater than left. None erases nothing.
+        bend: N×2×5×5, local shifts, in the coordinates of `affine`; None bends nothing.
     """
 
     affine: Tensor
     gain: Tensor
     offset: Tensor
-    boxes: Tensor
+    boxes: Tensor | None = None
+    bend: Tensor | None = None
 
 
 def draw(count: int, augmentation: Augmentation, generator: torch.Generator) -> Drawn:
@@ -84,7 +92,12 @@ def draw(count: int, augmentation: Augmentation, generator: torch.Generator) -> 
     )
     gain = 1 + uniform(augmentation.contrast).reshape(-1, 1, 1, 1)
     offset = uniform(255 * augmentation.brightness).reshape(-1, 1, 1, 1)
-    return Drawn(affine, gain, offset, _draw_boxes(count, augmentation.erase, generator))
+    boxes = _draw_boxes(count, augmentation.erase, generator) if augmentation.erase else None
+    bend = None
+    if augmentation.elastic:
+        points = torch.rand(count, 2, _BEND, _BEND, generator=generator, device=device)
+        bend = (points * 2 - 1) * 2 * augmentation.elastic
+    return Drawn(affine, gain, offset, boxes, bend)
 
 
 def _draw_boxes(count: int, probability: float, generator: torch.Generator) -> Tensor:
@@ -104,11 +117,28 @@ def apply(images: Tensor, drawn: Drawn, generator: torch.Generator) -> Tensor:
 
     The generator draws the noise of erased rectangles.
     """
-    grid = F.affine_grid(drawn.affine, list(images.shape), align_corners=False)
+    grid = _grid(drawn, images.shape[2], images.shape[3])
     images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
     center = images.mean(dim=(1, 2, 3), keepdim=True)
     images = ((images - center) * drawn.gain + center + drawn.offset).clamp(0, 255)
-    return _erase(images, drawn.boxes, generator)
+    return images if drawn.boxes is None else _erase(images, drawn.boxes, generator)
+
+
+def _grid(drawn: Drawn, height: int, width: int) -> Tensor:
+    """Return where each pixel comes from, N×H×W×2.
+
+    It is `F.affine_grid`'s, made of two planes: on a CPU that takes a tenth of the time.
+    """
+    device = drawn.affine.device
+    x = (torch.arange(width, device=device) * 2 + 1) / width - 1
+    y = (torch.arange(height, device=device) * 2 + 1) / height - 1
+    along_x, along_y, shift = (drawn.affine[:, :, i].reshape(-1, 2, 1, 1) for i in range(3))
+    planes = shift + along_x * x + along_y * y[:, None]  # N×2×H×W
+    if drawn.bend is not None:
+        planes = planes + F.interpolate(
+            drawn.bend, (height, width), mode="bicubic", align_corners=True
+        )
+    return planes.permute(0, 2, 3, 1)
 
 
 def _erase(images: Tensor, boxes: Tensor, generator: torch.Generator) -> Tensor:
