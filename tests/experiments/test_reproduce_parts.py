@@ -133,7 +133,7 @@ def test_a_run_differs_by_its_data_and_values_but_not_by_its_words(
 @pytest.mark.parametrize(
     ("devices", "jobs", "gpus", "expected"),
     [
-        ("auto", 1, 0, [("device", None)]),
+        ("auto", 1, 0, [("this machine", None)]),
         ("auto", 1, 2, [("GPU 0", "0"), ("GPU 1", "1")]),
         ("1", 2, 2, [("GPU 1", "1"), ("GPU 1", "1")]),
         ("cpu", 2, 2, [("CPU", None), ("CPU", None)]),

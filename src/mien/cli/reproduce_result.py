@@ -31,7 +31,7 @@ def say_what_fits(output: Output, tasks: Sequence[Task], estimates: Estimates) -
             fitting.append(f"--only {group}")
     if said:
         fits = " ".join(fitting) if fitting else "none of them"
-        output.note(f"without a GPU: {', '.join(said)}; what fits a CPU: {fits}")
+        output.note(f"on the CPU: {', '.join(said)}; what fits a CPU: {fits}")
 
 
 def present_plan(

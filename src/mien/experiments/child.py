@@ -174,6 +174,7 @@ def main(arguments: list[str]) -> int:
         values = json.loads(arguments[0])
         work(Job(**values | {"overrides": tuple(values["overrides"])}), tell)
     except (KeyboardInterrupt, BrokenPipeError):
+        print("stopped from outside", file=sys.stderr)
         return ExitStatus.INTERRUPTED
     except (MienError, OSError) as problem:
         error = of_the_system(problem) if isinstance(problem, OSError) else problem

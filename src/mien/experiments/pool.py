@@ -26,7 +26,7 @@ class Slot:
     """Room for one process at a time.
 
     Attributes:
-        name: what people call the device, such as `GPU 0` or `CPU`.
+        name: what people call the device, such as `GPU 0`, `CPU` or `this machine`.
         accelerator: as in `mien.training.loop.Device`.
         gpu: what CUDA_VISIBLE_DEVICES is set to; None leaves it alone.
         threads: on the CPU; None leaves that to the libraries.
@@ -54,7 +54,8 @@ def slots_of(devices: str, jobs: int, gpus: int) -> list[Slot]:
         devices = ",".join(map(str, range(gpus)))
     if devices in ("auto", "cpu"):
         threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None
-        return [Slot("CPU" if devices == "cpu" else "device", devices, threads=threads)] * jobs
+        name = "CPU" if devices == "cpu" else "this machine"
+        return [Slot(name, devices, threads=threads)] * jobs
     numbers = [part.strip() for part in devices.split(",")]
     if not all(number.isdigit() for number in numbers) or len(set(numbers)) < len(numbers):
         raise MienError(
