@@ -51,8 +51,8 @@ def report(output: Output, folder: Path, out: Path | None, split: str) -> None:
 
     with output.progress("reading runs") as progress:
         made = gather(folder, split=split, progress=progress)
-    for name, why in made.broken:
-        output.warn(f"{name} does not count: {why}")
+    for run, why in made.broken:
+        output.warn(f"{run.name} does not count: {why}")
     page, text = write(made, out or folder)
     for claim in made.claims:
         output.result(f"{claim.verdict:16}  {claim.title}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from statistics import fmean
@@ -40,12 +41,13 @@ def _session(session: object) -> str:
 
 def _cost(title: str, runs: Sequence[RunRecord]) -> Cost:
     recipe = runs[0].recipe
-    parameters, multiply_adds = _size(recipe) if recipe else (None, None)
+    network = runs[0].is_network
+    parameters, multiply_adds = _size(recipe) if recipe and network else (None, None)
     return Cost(
         title=title,
         seeds=tuple(run.seed for run in runs),
         seconds=fmean(sum(epoch.seconds for epoch in run.history) for run in runs),
-        epochs=fmean(len(run.history) for run in runs),
+        epochs=fmean(len(run.history) for run in runs) if network else math.nan,
         device=", ".join(dict.fromkeys(device(run) for run in runs)),
         parameters=parameters,
         multiply_adds=multiply_adds,

@@ -26,7 +26,7 @@ _TITLES: dict[Group, str] = {
     "filters": "The 5-layer CNN behind different filters",
     "stand-in": "The stand-in behind different filters",
 }
-# The 5-layer CNN with its mask is a row of the paper's that is from scratch, and one of the filters.
+# The 5-layer CNN with its mask is a row that is from scratch itself, and one of the filters.
 _ALSO: dict[Group, str] = {"scratch": "cnn5", "filters": "cnn5"}
 
 

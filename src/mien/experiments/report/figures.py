@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.experiments.plan import Experiment
-from mien.experiments.report.run_folder import Change, RunRecord
+from mien.experiments.report.changes import Change
+from mien.experiments.report.run_folder import RunRecord
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ class Cost:
         title: the recipe's or experiment's name.
         seeds: of the runs.
         seconds: a run's training in the mean, validation included.
-        epochs: that a run did, in the mean.
+        epochs: that a run did, in the mean; NaN where it is no network that was trained.
         device: where they ran.
         parameters: values that training changes; None where the network cannot be built.
         multiply_adds: for one image.
@@ -328,7 +329,7 @@ class Report:
     classes: ClassTable
     results: tuple[Result, ...]
     others: tuple[Other, ...]
-    broken: tuple[tuple[str, str], ...]
+    broken: tuple[tuple[RunRecord, str], ...]
     ensembles: tuple[EnsembleFigures, ...]
     costs: tuple[Cost, ...]
     claims: tuple[Claim, ...]

@@ -12,7 +12,8 @@ import numpy as np
 from mien.emotions import EMOTIONS
 from mien.errors import MienError
 from mien.evaluation.predictions import Predictions
-from mien.experiments.report.claims import Findings, judge
+from mien.experiments.report.claims import judge
+from mien.experiments.report.claims.findings import Findings
 from mien.experiments.report.costs import costs, device
 from mien.experiments.report.ensembles import ensembles
 from mien.experiments.report.figures import ClassTable, Head, Report
@@ -63,13 +64,13 @@ def _report(folder: Path, split: str, runs: list[RunRecord]) -> Report:
     by_recipe = {result.experiment.recipe: result for result in places.results}
     together = ensembles(places.results, here)
     findings = Findings(split, by_recipe, together, here)
-    broken = [(run.name, run.problem) for run in runs if run.problem]
+    broken = [(run, left_out.get(run.name) or run.problem) for run in runs]
     return Report(
         head=_head(folder, split, whole),
         classes=_classes(folder, whole),
         results=places.results,
         others=places.others,
-        broken=tuple(sorted([*broken, *left_out.items()])),
+        broken=tuple((run, why) for run, why in broken if why),
         ensembles=tuple(together.values()),
         costs=costs(places.results, places.others),
         claims=judge(findings),

@@ -64,6 +64,7 @@ def _rendered(template: str, report: Report, *, autoescape: bool) -> str:
         text.count,
         text.large,
         text.duration,
+        text.mean_epochs,
         text.numbers,
         text.several,
         text.moved,
@@ -83,8 +84,8 @@ def _rendered(template: str, report: Report, *, autoescape: bool) -> str:
         verdicts=_tally(report),
         marks=_MARKS,
         drawn=drawn,
-        heat_light=Markup(palette.heat_rules(dark=False)),  # noqa: S704 - numbers alone
-        heat_dark=Markup(palette.heat_rules(dark=True)),  # noqa: S704 - numbers alone
+        heat_light=Markup(palette.heat_rules(dark=False)),
+        heat_dark=Markup(palette.heat_rules(dark=True)),
         published=published,
         paper_ensemble=PAPER_ENSEMBLE,
         resamples=RESAMPLES,

@@ -12,11 +12,13 @@ B. Efron, R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 an
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.emotions import EMOTIONS
+from mien.evaluation.metrics import wilson_interval
 from mien.experiments.report.figures import Estimate
 
 RESAMPLES = 2000
@@ -66,17 +68,12 @@ class Resampler:
 
     def accuracy(self, key: str, correct: Correct) -> Estimate:
         """Return a model's accuracy: the mean over its seeds."""
-        return estimate(correct.mean(), self.draws(key, correct), correct.shape[1], len(correct))
+        return share(correct, self.draws(key, correct))
 
     def recalls(self, key: str, correct: Correct) -> tuple[Estimate, ...]:
         """Return the seven emotions' recalls: the mean over the seeds; NaN for an absent one."""
         return tuple(
-            estimate(
-                _mean(correct[:, self.labels == emotion]),
-                self.draws(key, correct, emotion),
-                int((self.labels == emotion).sum()),
-                len(correct),
-            )
+            share(correct[:, self.labels == emotion], self.draws(key, correct, emotion))
             for emotion in range(len(EMOTIONS))
         )
 
@@ -96,10 +93,29 @@ class Resampler:
         return estimate(value, first - second, one.shape[1], min(len(one), len(other)))
 
 
+def share(correct: Correct, draws: Draws) -> Estimate:
+    """Return a share of right answers with its interval, not narrower than Wilson's.
+
+    Where no image is right, or all are, every sample is the same; Wilson's interval still tells
+    how little so many images say.
+    """
+    seeds, images = correct.shape
+    found = estimate(_mean(correct), draws, images, seeds)
+    if not images:
+        return found
+    low, high = wilson_interval(round(found.value * images), images)
+    ends = [end for end in (low, high, found.low, found.high) if np.isfinite(end)]
+    return replace(found, low=min(ends), high=max(ends))
+
+
 def estimate(value: float, draws: Draws, images: int, seeds: int) -> Estimate:
-    """Return a figure with the interval that samples of it give; NaN where none has a value."""
+    """Return a figure with the interval that samples of it give.
+
+    Its ends are NaN where the samples have no value or are all the same, and so tell nothing.
+    """
     known = draws[np.isfinite(draws)]
-    low, high = np.quantile(known, (0.025, 0.975)) if len(known) else (np.nan, np.nan)
+    varied = len(known) > 0 and np.ptp(known) > 0
+    low, high = np.quantile(known, (0.025, 0.975)) if varied else (np.nan, np.nan)
     return Estimate(float(value), float(low), float(high), images, seeds)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from mien.errors import MienError
 from mien.evaluation.predictions import Predictions
 from mien.experiments.report.changes import Change, changes
+from mien.models.registry import architectures
 from mien.training.recipe import Recipe
 from mien.training.recipe import load as load_recipe
 from mien.training.run import Run
@@ -56,6 +57,11 @@ class RunRecord:
     history: tuple[Epoch, ...] = ()
     predictions: Mapping[str, Predictions] = field(default_factory=dict)
     problem: str = ""
+
+    @property
+    def is_network(self) -> bool:
+        """It is of an architecture that is trained in epochs, not of a classical pipeline."""
+        return self.recipe is not None and self.recipe.model.name in architectures()
 
     @property
     def sessions(self) -> tuple[Mapping[str, Any], ...]:

@@ -60,6 +60,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def mean_epochs(epochs: float) -> str:
+    """Return a mean number of epochs; "–" where there are none."""
+    return "–" if epochs != epochs else f"{epochs:g}"
+
+
 def numbers(values: tuple[int, ...]) -> str:
     """Return numbers as a list; "–" for none."""
     return ", ".join(map(str, values)) or "–"

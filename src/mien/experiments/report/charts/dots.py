@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from mien.experiments.report.charts.svg import circle, diamond, line, picture, text, ticks
 
-_ROW, _TOP, _BOTTOM = 38, 4, 24
+_ROW, _TOP, _BOTTOM = 42, 4, 24
 
 
 @dataclass(frozen=True)

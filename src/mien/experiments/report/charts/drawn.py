@@ -10,7 +10,7 @@ from mien.emotions import EMOTIONS
 from mien.experiments.report.charts import curves, dots, matrices
 from mien.experiments.report.charts.dots import Row
 from mien.experiments.report.figures import EnsembleFigures, Estimate, Report, Result
-from mien.experiments.report.text import interval, percent, points
+from mien.experiments.report.text import interval, numbers, percent, points
 
 
 def overview(results: Sequence[Result]) -> Markup:
@@ -18,10 +18,11 @@ def overview(results: Sequence[Result]) -> Markup:
     rows = []
     for result in results:
         total = result.accuracy.total if result.accuracy else None
-        ours = f"ours {percent(total.value)}" if total else "ours not run"
+        ours = f"ours {percent(total.value)}" if total else "ours –"
         paper = result.experiment.paper_final
+        label = result.experiment.title.removesuffix(", from scratch")
         shown = f"paper {paper:.1f} · {ours}" if paper is not None else ours
-        rows.append(_row(result.experiment.title, shown, total, paper))
+        rows.append(_row(label, shown, total, paper))
     return dots.dots("Accuracy in percent: ours with interval, and the paper's", rows)
 
 
@@ -29,7 +30,7 @@ def differences(results: Sequence[Result]) -> Markup:
     """Return what recipes gain over their baseline, with intervals."""
     rows = [
         _row(
-            result.experiment.title,
+            result.experiment.title.split(" + ", 1)[-1],
             f"{points(total.value)} ({interval(total, signed=True)})",
             total,
         )
@@ -61,15 +62,35 @@ def _class_rows(result: Result) -> list[Row]:
     ]
 
 
-def course(result: Result, limits: tuple[float, float]) -> Markup:
-    """Return the learning curves of an experiment's runs."""
-    title = f"{result.experiment.title}: accuracy by epoch, training and validation"
-    return curves.curves(title, [run.history for run in result.runs], limits)
+def courses(report: Report) -> list[tuple[str, str, Markup]]:
+    """Return the learning curves of every run that has some, on one axis: title, seeds, chart.
+
+    The runs of an experiment that count are one chart; each other run has its own.
+    """
+    groups = [(_starred(each), each.runs) for each in report.results]
+    groups += [(f"{other.run.name} (apart)", (other.run,)) for other in report.others]
+    groups += [(f"{run.name} (does not count)", (run,)) for run, _ in report.broken]
+    drawn = [
+        (title, [run for run in runs if run.history and run.is_network]) for title, runs in groups
+    ]
+    limits = curves.limits_of([run.history for _, runs in drawn for run in runs])
+    return [
+        (
+            title,
+            numbers(tuple(run.seed for run in runs)),
+            curves.curves(
+                f"{title}: accuracy by epoch, training and validation",
+                [run.history for run in runs],
+                limits,
+            ),
+        )
+        for title, runs in drawn
+        if runs
+    ]
 
 
-def course_limits(report: Report) -> tuple[float, float]:
-    """Return one axis for all learning curves."""
-    return curves.limits_of([run.history for each in report.results for run in each.runs])
+def _starred(result: Result) -> str:
+    return f"{result.experiment.title} *" if result.changes else result.experiment.title
 
 
 def confusion(result: Result) -> Markup:

@@ -12,7 +12,7 @@ from mien.experiments.report.claims.findings import (
     late_gains,
     stage_gain,
 )
-from mien.experiments.report.claims.verdicts import about, band, most
+from mien.experiments.report.claims.verdicts import band, most
 from mien.experiments.report.figures import Claim, Evidence, Figure
 
 STAGE_TWO = 0.015

@@ -14,7 +14,7 @@ from mien.experiments.report.claims.findings import (
     rarest,
     with_others,
 )
-from mien.experiments.report.claims.verdicts import PAIR_RULE, about, about_rule, all_positive, most
+from mien.experiments.report.claims.verdicts import PAIR_RULE, about, about_rule, all_positive
 from mien.experiments.report.figures import Claim, Evidence, Verdict
 
 MASK, CLASS_WEIGHTS = 0.02, 0.60 - 0.28

@@ -9,6 +9,7 @@ from statistics import fmean
 
 from mien.emotions import EMOTIONS
 from mien.experiments.plan import EXPERIMENTS, Group
+from mien.experiments.report.claims.verdicts import FEWEST_SEEDS, objection
 from mien.experiments.report.figures import (
     EnsembleFigures,
     Estimate,
@@ -19,7 +20,6 @@ from mien.experiments.report.figures import (
 )
 from mien.experiments.report.pool import Pool
 from mien.experiments.report.run_folder import RunRecord
-from mien.experiments.report.claims.verdicts import FEWEST_SEEDS, objection
 
 STAND_IN = "foldnet-micro"
 TITLES = {experiment.recipe: experiment.title for experiment in EXPERIMENTS}
@@ -119,7 +119,8 @@ def late_gains(runs: Sequence[RunRecord], after: int, least: int) -> tuple[float
     """
     validation, training = [], []
     for run in runs:
-        stage = [each for each in run.history if each.stage == run.history[0].stage]
+        known = [each for each in run.history if not math.isnan(each.validation)]
+        stage = [each for each in known if each.stage == known[0].stage]
         if len(stage) < least:
             continue
         early = max(each.validation for each in stage[:after])

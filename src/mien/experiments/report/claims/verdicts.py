@@ -26,7 +26,7 @@ def about(estimate: Estimate, stated: float) -> Verdict:
 
 def about_rule(stated: float) -> str:
     """Return the rule of `about` in words."""
-    low, high = (f"{100 * each:g}" for each in band(stated))
+    low, high = (f"{100 * each:.3g}" for each in band(stated))
     return (
         f"“About” is read as {low} to {high} points. Supported: the interval lies above 0 and the "
         "figure is within these. Contradicted: the whole interval is outside of them."
