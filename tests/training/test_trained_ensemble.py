@@ -1,4 +1,4 @@
-"""Trained runs, and one exported, as one model: combined, evaluated, exported, at work."""
+"""Trained networks as one model: combined, evaluated, exported, at work."""
 
 from __future__ import annotations
 
@@ -18,24 +18,17 @@ from mien.evaluation.predictions import Predictions
 from mien.export.onnx import export_run
 from mien.training import loop
 from mien.training.recipe import load
-
-Members = list[Path]
+from mien.training.run import Run
 
 
 @pytest.fixture
-def members(tmp_path: Path, dataset: Dataset, recipe_file: Path) -> Members:
-    """Two runs, one with a filter and one without, and a third as an exported file."""
+def members(tmp_path: Path, dataset: Dataset, recipe_file: Path) -> list[Run]:
+    """Two runs, one with a filter and one without."""
     made = []
-    for name, overrides in {
-        "filtered": [],
-        "plain": ["input.filter=", "training.seed=1"],
-        "third": ["input.filter=", "training.seed=2"],
-    }.items():
+    for name, overrides in {"filtered": [], "plain": ["input.filter=", "training.seed=1"]}.items():
         recipe = load(str(recipe_file), [*overrides, "training.epochs=2"])
         made.append(loop.train(loop.start(recipe, dataset, tmp_path / name), dataset))
-    exported = tmp_path / "third.onnx"
-    export_run(made[2], exported)
-    return [made[0].folder, made[1].folder, exported]
+    return made
 
 
 def _loaded(file: Path) -> np.ndarray:
@@ -43,45 +36,56 @@ def _loaded(file: Path) -> np.ndarray:
 
 
 def test_an_ensemble_is_used_like_one_model(
-    members: Members, dataset: Dataset, dataset_folder: Path, tmp_path: Path, run_mien: Any
+    members: list[Run],
+    dataset: Dataset,
+    dataset_folder: Path,
+    tmp_path: Path,
+    run_mien: Any,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def run(*arguments: object) -> dict[str, Any]:
+    def run(*arguments: object) -> Any:
         done = run_mien(*arguments, "--json", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        values: dict[str, Any] = json.loads(done.stdout)
-        return values
+        return json.loads(done.stdout)
 
-    out = tmp_path / "together"
-    data = ("--data", dataset_folder)
-    made = run("ensemble", *members, *data, "--method", "stacking", "--out", out)
-    assert made["members"] == ["filtered", "plain", "third"]
-    combined = _loaded(out / "predictions" / "validation.parquet")
+    def evaluate(model: Path, out: Path) -> Any:
+        where = ["--data", str(dataset_folder), "--out", str(out)]
+        assert main(["evaluate", str(model), *where, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
 
-    evaluated = run("evaluate", out, *data, "--out", tmp_path / "again")
+    # One member is a run, the other an exported file.
+    folder, plain, one = tmp_path / "together", tmp_path / "plain.onnx", tmp_path / "one.onnx"
+    export_run(members[1], plain)
+    given = (members[0].folder, plain, "--data", dataset_folder, "--method", "stacking")
+    made = run("ensemble", *given, "--out", folder)
+    assert made["members"] == ["filtered", "plain"]
+    combined = _loaded(folder / "predictions" / "validation.parquet")
+
+    evaluated = evaluate(folder, tmp_path / "again")
     assert evaluated["metrics"]["accuracy"] == made["metrics"]["ensemble"]["accuracy"]
     assert evaluated["model_sha256"] == made["model_sha256"]
     again = _loaded(tmp_path / "again" / "validation.parquet")
     np.testing.assert_allclose(again, combined, atol=1e-6)
 
-    exported = run("export", out, "--to", tmp_path / "one.onnx")
-    assert exported["largest_difference"] < 1e-4
-    run("evaluate", tmp_path / "one.onnx", *data, "--out", tmp_path)
+    assert run("export", folder, "--to", one)["largest_difference"] < 1e-4
+    evaluate(one, tmp_path)
     np.testing.assert_allclose(_loaded(tmp_path / "one-validation.parquet"), combined, atol=1e-4)
 
     first = dataset.indices("validation")[0]
     Image.fromarray(dataset.images[first]).save(tmp_path / "face.png")
-    seen = run("predict", tmp_path / "face.png", "--no-detect", "--model", tmp_path / "one.onnx")
-    face = seen[0]["faces"][0]["scores"]  # type: ignore[index]
-    found = [face[emotion] for emotion in EMOTIONS]
+    seen = run("predict", tmp_path / "face.png", "--no-detect", "--model", one)
+    scores = seen[0]["faces"][0]["scores"]
+    found = [scores[emotion] for emotion in EMOTIONS]
     np.testing.assert_allclose(found, combined[0], atol=1e-4)
 
 
 def test_augmentation_at_test_time_is_that_of_each_member(
-    members: Members, dataset_folder: Path, tmp_path: Path
+    members: list[Run], dataset_folder: Path, tmp_path: Path
 ) -> None:
+    folders = [str(member.folder) for member in members]
     common = ["--data", str(dataset_folder), "--tta", "ten-crop", "--out"]
     out = tmp_path / "e"
-    assert main(["ensemble", *map(str, members), "--method", "logits", *common, str(out)]) == 0
+    assert main(["ensemble", *folders, "--method", "logits", *common, str(out)]) == 0
     assert main(["evaluate", str(out), *common, str(tmp_path / "again")]) == 0
     np.testing.assert_allclose(
         _loaded(tmp_path / "again" / "validation-ten-crop.parquet"),
@@ -91,17 +95,18 @@ def test_augmentation_at_test_time_is_that_of_each_member(
 
 
 def test_a_member_that_was_trained_again_is_named(
-    members: Members,
+    members: list[Run],
     dataset_folder: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    folders = [str(member.folder) for member in members]
     data, out = ["--data", str(dataset_folder)], tmp_path / "e"
-    assert main(["ensemble", *map(str, members), *data, "--out", str(out)]) == 0
-    shutil.copy(members[0] / "model.safetensors", members[1] / "model.safetensors")
+    assert main(["ensemble", *folders, *data, "--out", str(out)]) == 0
+    shutil.copy(members[0].weights_file, members[1].weights_file)
     for verb in (["evaluate", str(out), *data], ["export", str(out), "--to", "one.onnx"]):
         assert main(verb) == 1
         assert "member plain has changed" in capsys.readouterr().err
-    (members[1] / "model.safetensors").unlink()
+    members[1].weights_file.unlink()
     assert main(["evaluate", str(out), *data]) == 1
     assert "member plain is missing" in capsys.readouterr().err

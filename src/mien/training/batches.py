@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from mien.emotions import EMOTIONS, UNKNOWN, ferplus_column
 from mien.errors import MienError, nearest
 from mien.images.augment import augment
 from mien.images.device import device_filter
+from mien.training.distillation import teacher_shares
+from mien.training.mixing import mix
 from mien.training.recipe import Recipe
 from mien.training.run import to_device_layout
 
@@ -78,13 +80,28 @@ def load_training_split(dataset: Dataset, recipe: Recipe, device: torch.device) 
     Raises:
         MienError: as for `load_split`.
     """
-    split = load_split(dataset, recipe.training.train_split, recipe, device)
-    wanted = recipe.training.images
+    training = recipe.training
+    split = load_split(dataset, training.train_split, recipe, device)
+    if training.distill:
+        names = dataset.names[labeled_rows(dataset, training.train_split)]
+        teachers = teacher_shares(training.distill, names, training.distill_temperature)
+        # Cross-entropy is linear in its target: one of the two mixed is the two losses mixed.
+        told = torch.from_numpy(teachers).to(device)
+        weight = training.distill_weight
+        split = replace(split, targets=torch.lerp(as_shares(split.targets), told, weight))
+    wanted = training.images
     if not 0 < wanted < len(split):
         return split
-    chosen = stratified(split.labels.cpu().numpy(), wanted, recipe.training.seed)
+    chosen = stratified(split.labels.cpu().numpy(), wanted, training.seed)
     kept = torch.from_numpy(chosen).to(device)
     return Split(split.images[kept], split.labels[kept], split.targets[kept], split.weights[chosen])
+
+
+def as_shares(targets: Tensor) -> Tensor:
+    """Return labels, int64 N, as float32 N×7 with a 1 for the class; shares stay as they are."""
+    if targets.is_floating_point():
+        return targets
+    return F.one_hot(targets, len(EMOTIONS)).float()
 
 
 def labeled_rows(dataset: Dataset, split: str) -> NDArray[np.intp]:
@@ -181,18 +198,23 @@ class Batches:
         """Yield an epoch's batches.
 
         Each is images (float32 N×C×size×size, 0 to 255), labels (int64 N) and targets (as in
-        `Split`).
+        `Split`; shares where images are mixed).
         """
         training = self.recipe.training
         device = split.images.device
         shared = torch.Generator(device).manual_seed(epoch_seed(training.seed, epoch))
         order = _order(split, shared)
         own = torch.Generator(device).manual_seed(epoch_seed(training.seed, epoch, self.rank + 1))
+        mixing = np.random.default_rng(epoch_seed(training.seed, epoch, self.rank + 1))
         for step in range(self.steps(split)):
             batch = order[step * training.batch_size : (step + 1) * training.batch_size]
             batch = batch[self.rank :: self.world_size]
             images = augment(split.images[batch].float(), self.augmentation, own)
-            yield self._finish(images, size), split.labels[batch], split.targets[batch]
+            images, targets = self._finish(images, size), split.targets[batch]
+            if training.mixup or training.cutmix:
+                shares = as_shares(targets)
+                images, targets = mix(images, shares, training.mixup, training.cutmix, mixing)
+            yield images, split.labels[batch], targets
 
     def evaluate(self, split: Split, size: int, batch_size: int = 256) -> Iterator[Tensor]:
         """Yield a split's images in order, unaugmented, in the form of `train`."""

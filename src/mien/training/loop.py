@@ -20,6 +20,7 @@ from mien.errors import MienError
 from mien.progress import Progress, silent
 from mien.training.batches import labeled_rows, source_weights, vote_shares
 from mien.training.device import Device, is_first_process
+from mien.training.distillation import teacher_shares
 from mien.training.freezing import Freeze
 from mien.training.losses import balanced_weights, build_loss
 from mien.training.recipe import Recipe
@@ -73,6 +74,8 @@ def check(recipe: Recipe, dataset: Dataset) -> None:
         source_weights(dataset, part, training.source_weights if part is rows[0] else {})
         if recipe.loss.targets == "votes":
             vote_shares(dataset, part)
+    if training.distill:
+        teacher_shares(training.distill, dataset.names[rows[0]], training.distill_temperature)
     network = _built(recipe)
     for stage in stages_of(recipe):
         Freeze(network, stage.freeze)

@@ -62,20 +62,32 @@ class CrossEntropy(Loss):
     (1 − smoothing) · t + smoothing / 7. T.-Y. Lin, P. Goyal, R. Girshick, K. He, P. Dollár, "Focal
     loss for dense object detection", ICCV 2017, equation 4, for more than two classes. Smoothing:
     C. Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016,
-    section 7. The class weight is that of the target before it is smoothed.
+    section 7. The class weight is that of the target before it is smoothed. `shift`, float 7, is
+    added to the logits: A. K. Menon et al., "Long-tail learning via logit adjustment", ICLR 2021,
+    equation 10, where it is tau · log of the classes' shares.
     """
 
+    shift: Tensor | None
+
     def __init__(
-        self, weights: Tensor | None = None, *, smoothing: float = 0.0, gamma: float = 0.0
+        self,
+        weights: Tensor | None = None,
+        *,
+        smoothing: float = 0.0,
+        gamma: float = 0.0,
+        shift: Tensor | None = None,
     ) -> None:
         super().__init__(weights)
         self.smoothing, self.gamma = smoothing, gamma
+        self.register_buffer("shift", shift, persistent=False)
 
     def forward(self, logits: Tensor, embedding: Tensor | None, targets: Tensor) -> Tensor:
         """Return the mean over the images; see `Loss.forward`. Takes labels and shares."""
         classes = logits.shape[1]
         shares = targets if targets.is_floating_point() else F.one_hot(targets, classes)
         shares = (1 - self.smoothing) * shares.to(logits.dtype) + self.smoothing / classes
+        if self.shift is not None:
+            logits = logits + self.shift
         logarithms = logits.log_softmax(dim=1)
         terms = shares * logarithms
         if self.gamma:
@@ -173,26 +185,37 @@ class BatchHardTriplet(Loss):
         return (self.margin + farthest - nearest).clamp(min=0).mean()
 
 
-def build_loss(recipe: Recipe, class_weights: Tensor | None, width: int | None) -> Loss:
+def build_loss(
+    recipe: Recipe,
+    class_weights: Tensor | None,
+    width: int | None,
+    shares: Tensor | None = None,
+) -> Loss:
     """Return the loss that a recipe asks for.
 
     Args:
-        recipe: its section `loss`, and `training.label_smoothing`.
+        recipe: its section `loss`, and what `training` says of targets.
         class_weights: float, 7, as of `balanced_weights`; None weighs all classes alike.
         width: of the network's embedding; None where the architecture gives none.
+        shares: float, 7, as of `class_shares`, for logit adjustment; None takes equal ones.
 
     Raises:
         MienError: keys that the loss cannot take together, or a loss on embeddings for an
             architecture without.
     """
-    loss, smoothing = recipe.loss, recipe.training.label_smoothing
+    loss, training, smoothing = recipe.loss, recipe.training, recipe.training.label_smoothing
     refused: dict[str, bool] = {}
     if loss.name in ("squared-hinge", "weighted-cluster", "triplet"):
         refused['loss.targets = "votes"'] = loss.targets == "votes"
+        refused["training.mixup"] = training.mixup > 0
+        refused["training.cutmix"] = training.cutmix > 0
+        refused["training.distill"] = bool(training.distill)
     if loss.name in ("squared-hinge", "triplet"):
         refused["training.label_smoothing"] = smoothing > 0
     if loss.name == "triplet":
         refused["loss.class_weights"] = class_weights is not None
+    if loss.name != "cross-entropy":
+        refused["loss.logit_adjustment"] = loss.logit_adjustment > 0
     wrong = [key for key, given in refused.items() if given]
     if wrong:
         raise MienError(
@@ -204,7 +227,10 @@ def build_loss(recipe: Recipe, class_weights: Tensor | None, width: int | None) 
     if loss.name == "focal":
         return CrossEntropy(class_weights, smoothing=smoothing, gamma=loss.gamma)
     if loss.name == "cross-entropy":
-        return CrossEntropy(class_weights, smoothing=smoothing)
+        shift = None
+        if loss.logit_adjustment and shares is not None:
+            shift = loss.logit_adjustment * shares.log()
+        return CrossEntropy(class_weights, smoothing=smoothing, shift=shift)
     if width is None:
         raise MienError(
             f'loss.name = "{loss.name}" works on embeddings, and the architecture '
@@ -228,3 +254,8 @@ def balanced_weights(labels: Tensor, classes: int = len(EMOTIONS)) -> Tensor:
     """
     counts = torch.bincount(labels.long(), minlength=classes)
     return torch.where(counts > 0, len(labels) / (classes * counts.clamp(min=1)), 0.0).float()
+
+
+def class_shares(labels: Tensor, classes: int = len(EMOTIONS)) -> Tensor:
+    """Return each class's share of labels, float32; a class without images counts one."""
+    return torch.bincount(labels.long(), minlength=classes).clamp(min=1) / len(labels)

@@ -89,12 +89,15 @@ class Optimizer(Section):
         momentum: of `sgd` (Nesterov's) and of `muon`'s convolutions.
         weight_decay: of `sgd` and `adam` as an L2 term, of `adamw` and `muon`'s convolutions
             decoupled.
+        sam: how far the weights are moved uphill before the gradient is taken (Foret et al.
+            2021, sharpness-aware minimization); a step takes twice as long; 0 is off.
     """
 
     name: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
     learning_rate: Rate = 0.1
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
+    sam: float = Field(0.0, ge=0)
 
 
 class Schedule(Section):
@@ -133,6 +136,9 @@ class Loss(Section):
         gamma: of `focal`, how little easy images count.
         margin: of `triplet` and `squared-hinge`.
         cluster_weight: of `weighted-cluster`, the share of its center loss.
+        logit_adjustment: of `cross-entropy`, tau times the logarithm of each class's share of the
+            training images is added to its logit (Menon et al. 2021); the network then gives
+            rare classes more; 0 is off, 1 aims at balanced accuracy.
     """
 
     name: Literal["cross-entropy", "focal", "squared-hinge", "weighted-cluster", "triplet"] = (
@@ -143,6 +149,7 @@ class Loss(Section):
     gamma: float = Field(2.0, ge=0)
     margin: float = Field(1.0, gt=0)
     cluster_weight: float = Field(0.1, ge=0)
+    logit_adjustment: float = Field(0.0, ge=0)
 
 
 class SizeStep(Section):
@@ -165,6 +172,12 @@ class Training(Section):
         batch_size: images a step, over all devices together.
         seed: of weights, order and augmentation; below 2³².
         label_smoothing: Szegedy et al. 2016.
+        mixup: alpha of mixup (Zhang et al. 2018); 0 is off.
+        cutmix: alpha of CutMix (Yun et al. 2019); 0 is off. With both, a batch gets one of them.
+        distill: files of predictions for the training split, whose mean is a target beside the
+            labels (Hinton et al. 2015); best are out-of-fold ones.
+        distill_weight: the teachers' share of the target.
+        distill_temperature: softens the teachers' probabilities.
         ema: decay of the moving average of the weights that is validated and kept; 0 is off.
         sizes: progressive resizing (smaller images first); empty trains at `input.size`.
         early_stopping: end after so many epochs without a better validation accuracy; 0 is off.
@@ -179,6 +192,11 @@ class Training(Section):
     batch_size: int = Field(128, ge=1)
     seed: int = Field(0, ge=0, lt=2**32)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    mixup: float = Field(0.0, ge=0)
+    cutmix: float = Field(0.0, ge=0)
+    distill: tuple[str, ...] = ()
+    distill_weight: Fraction = 0.5
+    distill_temperature: Rate = 1.0
     ema: float = Field(0.0, ge=0, lt=1)
     sizes: tuple[SizeStep, ...] = ()
     early_stopping: int = Field(0, ge=0)

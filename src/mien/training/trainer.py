@@ -17,10 +17,11 @@ from mien.errors import MienError
 from mien.progress import Progress
 from mien.training.batches import Batches, epoch_seed, load_split, load_training_split
 from mien.training.freezing import Freeze
-from mien.training.losses import Loss, balanced_weights, build_loss
+from mien.training.losses import Loss, balanced_weights, build_loss, class_shares
 from mien.training.optimizers import build_optimizer
 from mien.training.recipe import Recipe
 from mien.training.run import Row, Run, build_network
+from mien.training.sam import uphill
 from mien.training.schedules import plateau_factor, step_factor
 from mien.training.stages import ResolvedStage, current_stage, rows_of, stages_of
 from mien.weights.loading import load_into
@@ -121,8 +122,10 @@ class Trainer:
             network.load_state_dict(self.run.weights())
         self.freeze = Freeze(network, stage.freeze)
         self.batches.augmentation = stage.augmentation
-        weights = balanced_weights(self.train_split.labels) if stage.balanced else None
-        self.loss = build_loss(self.recipe, weights, embedding_width(network, self.recipe))
+        labels = self.train_split.labels
+        weights = balanced_weights(labels) if stage.balanced else None
+        width = embedding_width(network, self.recipe)
+        self.loss = build_loss(self.recipe, weights, width, class_shares(labels))
         step = _Step(network, self.loss, apart=self.recipe.loss.name == "triplet")
         optimizer = build_optimizer(step.parameters(), stage.optimizer)
         self.step_module, self.optimizer = self.fabric.setup(step, optimizer)
@@ -154,6 +157,9 @@ class Trainer:
             logits, loss = self.step_module(images, targets)  # N×7, a scalar
             self.optimizer.zero_grad()
             self.fabric.backward(loss)
+            if self.stage.optimizer.sam:
+                with uphill(self.step_module, self.stage.optimizer.sam):
+                    self.fabric.backward(self.step_module(images, targets)[1])
             self.optimizer.step()
             if self.average is not None:
                 self.average.update_parameters(self.bare_network)
