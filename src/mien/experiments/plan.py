@@ -1,4 +1,4 @@
-"""Which experiments there are: the rows of the paper's table, their forms from scratch, its road map.
+"""Which experiments there are: the paper's table, its rows from scratch, its road map.
 
 Vepuri 2021; the figures are its accuracies on the test split (PrivateTest), in percent. Its table
 prints a second figure for row 1, 69.46, in the abstract.
