@@ -19,10 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import nn
 
 from mien.data.cache import Dataset
 from mien.data.cache import load as load_dataset
@@ -34,12 +31,11 @@ from mien.experiments.folders import (
     predictions_file,
 )
 from mien.files import sha256
-from mien.images.preprocessing import Preprocessing
 from mien.progress import Progress
 from mien.training.device import Device
 from mien.training.loop import start, train
 from mien.training.recipe import load as load_recipe
-from mien.training.run import Row, Run, TorchClassifier, to_device_layout
+from mien.training.run import Row, Run, TorchClassifier
 
 Event = dict[str, Any]
 """What a child tells: `steps` and `of`; `epoch` (a row of the history); or `predicting` (a split),
@@ -103,7 +99,7 @@ def _predict(run: Run, dataset: Dataset, accelerator: str, tell: Tell) -> None:
     if not splits:
         return
     device = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
-    classifier = _OnDevice(run.network(), run.recipe().input.preprocessing(), device)
+    classifier = TorchClassifier(run.network(), run.recipe().input.preprocessing(), device)
     model = {"model": run.folder.resolve().name, "model_sha256": sha256(run.weights_file)}
     for split in splits:
         images = _now_and_then(
@@ -114,22 +110,6 @@ def _predict(run: Run, dataset: Dataset, accelerator: str, tell: Tell) -> None:
         predictions = predict(classifier, dataset, split, progress=images)
         predictions = replace(predictions, info=model | dict(predictions.info))
         predictions.save(predictions_file(run.folder, split), half=True)
-
-
-class _OnDevice(TorchClassifier):
-    """A trained network that classifies where it was trained."""
-
-    def __init__(self, network: nn.Module, preprocessing: Preprocessing, device: str) -> None:
-        super().__init__(network, preprocessing)
-        self.device = device
-        self.network.to(device)
-
-    @torch.inference_mode()
-    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        batch = to_device_layout(images).to(self.device).float()
-        logits = self.network(batch.contiguous(memory_format=torch.channels_last))
-        result: NDArray[np.float32] = logits.softmax(dim=1).cpu().numpy()
-        return result
 
 
 def _now_and_then(report: Callable[..., None]) -> Progress:

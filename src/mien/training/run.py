@@ -249,18 +249,28 @@ def to_device_layout(images: NDArray[np.uint8]) -> Tensor:
 
 
 class TorchClassifier:
-    """A trained network as a classifier (see `docs/architecture.md`), on the CPU."""
+    """A trained network as a classifier (see `docs/architecture.md`).
 
-    def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
-        self.network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    Args:
+        network: maps float32 N×C×H×W to logits; is moved to the device.
+        preprocessing: what images go through first.
+        device: as torch names it.
+    """
+
+    def __init__(
+        self, network: nn.Module, preprocessing: Preprocessing, device: str = "cpu"
+    ) -> None:
+        self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.preprocessing = preprocessing
+        self.device = device
         self.labels = EMOTIONS
 
     @torch.inference_mode()
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map a preprocessed uint8 batch to float32 N×7."""
-        batch = to_device_layout(images).float().contiguous(memory_format=torch.channels_last)
-        result: NDArray[np.float32] = self.network(batch).softmax(dim=1).numpy()
+        batch = to_device_layout(images).to(self.device).float()
+        logits = self.network(batch.contiguous(memory_format=torch.channels_last))
+        result: NDArray[np.float32] = logits.softmax(dim=1).cpu().numpy()
         return result
 
 
