@@ -101,10 +101,12 @@ def test_sources_come_back_and_leave_other_checksums_alone(
     assert mixed.checksum != dataset.checksum
     save(mixed, tmp_path / "out")
     loaded = load(tmp_path / "out", verify=True)
-    assert loaded.sources is not None and loaded.sources.tolist() == [0, 0, 1, 1, 1]
+    assert loaded.sources is not None
+    assert loaded.sources.tolist() == [0, 0, 1, 1, 1]
     assert loaded.source_names == ("fer2013", "ck")
     subset = loaded.subset("train")
-    assert subset.sources is not None and subset.sources.tolist() == [0, 1, 1]
+    assert subset.sources is not None
+    assert subset.sources.tolist() == [0, 1, 1]
     save(dataset, tmp_path / "plain")
     assert load(tmp_path / "plain").sources is None
 

@@ -107,8 +107,8 @@ def test_what_is_wrong_with_a_tree_is_reported_at_once(
         {
             "train/happy/good.png": image,
             "train/happy/cut.png": faces(1, 3)[0],
-            "train/contempt/1.png": image,
-            "train/contempt/2.png": image,
+            "train/boredom/1.png": image,
+            "train/boredom/2.png": image,
             "train/loose.png": image,
             ".hidden/1.png": image,
         },
@@ -124,13 +124,29 @@ def test_what_is_wrong_with_a_tree_is_reported_at_once(
     assert found == {
         ("tree/train/happy/cut.png", Kind.IMAGE, 1),
         ("tree/train/happy/text.jpg", Kind.IMAGE, 1),
-        ("tree/train/contempt", Kind.UNKNOWN_CLASS, 2),
+        ("tree/train/boredom", Kind.UNKNOWN_CLASS, 2),
         ("tree/train/loose.png", Kind.NO_CLASS, 1),
         ("tree/train/fear", Kind.EMPTY_CLASS, 1),
     }
     prepared = prepare([root], tmp_path / "out", skip_bad=True)
     assert prepared.dataset.names.tolist() == ["train/happy/good.png"]
     assert prepared.skipped.counts()["unknown class"] == 2
+
+
+def test_contempt_is_left_out_and_counted_or_refused(
+    tmp_path: Path, faces: Callable[..., Any], write_tree: Tree
+) -> None:
+    a, b = faces(2)
+    root = write_tree(
+        tmp_path / "tree", {"happy/1.png": a, "7_Contempt/1.png": b, "7_Contempt/2.png": a}
+    )
+    prepared = prepare([root], tmp_path / "out")
+    assert len(prepared.dataset) == 1
+    assert prepared.left_out == {"contempt": 2}
+    assert prepared.dataset.provenance["left_out"] == {"contempt": 2}
+    with pytest.raises(MienError, match="none of the seven emotions: contempt 2"):
+        prepare([root], tmp_path / "other", seven_only=True)
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_truncated_jpeg_is_reported(tmp_path: Path, faces: Callable[..., Any]) -> None:
@@ -166,7 +182,13 @@ def test_color_is_kept_when_asked_for(tmp_path: Path, write_tree: Tree) -> None:
     assert np.array_equal(color.images[0], rgb)
     gray = prepare([root], tmp_path / "gray").dataset
     assert np.array_equal(gray.images[0], np.asarray(Image.fromarray(rgb).convert("L")))
-    assert gray.provenance["options"] == {"size": None, "color": False, "skip_bad": False}
+    assert gray.provenance["options"] == {
+        "size": None,
+        "color": False,
+        "skip_bad": False,
+        "peak_frames": 1,
+        "validation_subjects": 0.0,
+    }
 
 
 def test_exif_orientation_is_followed(tmp_path: Path) -> None:

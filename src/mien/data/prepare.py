@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from mien.data.cache import Dataset, load, save_all_but_images
 from mien.data.form import Form
 from mien.data.problems import BadRowsError, Problems
 from mien.data.readers import discover
-from mien.data.readers.base import Reader
+from mien.data.readers.base import Options, Reader
 from mien.errors import MienError, of_the_system
 from mien.files import atomic_directory, sha256
 from mien.progress import Progress, silent
@@ -24,10 +25,19 @@ from mien.version import __version__
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data set that was written, and the bad rows that were left out of it."""
+    """A data set that was written.
+
+    Attributes:
+        dataset: opened from its folder.
+        skipped: the bad rows that were left out of it.
+        left_out: by class, how many good rows are of none of the seven emotions ("contempt").
+        notes: what else the user should know, a line a source.
+    """
 
     dataset: Dataset
     skipped: Problems
+    left_out: Mapping[str, int]
+    notes: tuple[str, ...]
 
 
 def prepare(
@@ -35,16 +45,21 @@ def prepare(
     out: Path | str,
     *,
     form: Form | None = None,
+    options: Options | None = None,
     skip_bad: bool = False,
+    seven_only: bool = False,
     progress: Progress = silent,
 ) -> Prepared:
-    """Read FER2013 in any of its forms, or images in folders, and write a data set.
+    """Read FER2013, CK+, JAFFE, RAF-DB, AffectNet or images in folders, and write a data set.
 
     Args:
         sources: files and folders; `mien.data.readers` lists what is recognized.
         out: the new data set's folder.
         form: the images' size and channels; by default their own size, gray.
+        options: what some formats leave open.
         skip_bad: leave bad rows out instead of raising an error.
+        seven_only: raise an error where a source has other classes than the seven emotions, instead
+            of leaving their images out.
         progress: is told the rows done of about how many.
 
     Returns:
@@ -52,21 +67,36 @@ def prepare(
 
     Raises:
         BadRowsError: rows are bad; all of them are named and nothing is written.
-        MienError: a source is not recognized, images differ in size, names or votes do not fit,
-            `out` is not empty, or a file cannot be read or written.
+        MienError: a source is not recognized or has other classes, images differ in size, names or
+            votes do not fit, `out` is not empty, or a file cannot be read or written.
     """
     try:
-        return _prepare(sources, Path(out), form or Form(), skip_bad, progress)
+        return _prepare(
+            [Path(source) for source in sources],
+            Path(out),
+            form or Form(),
+            _Policy(options or Options(), skip_bad, seven_only),
+            progress,
+        )
     except OSError as error:
         raise of_the_system(error) from error
 
 
+@dataclass(frozen=True)
+class _Policy:
+    options: Options
+    skip_bad: bool
+    seven_only: bool
+
+
 def _prepare(
-    sources: Sequence[Path | str], out: Path, form: Form, skip_bad: bool, progress: Progress
+    sources: Sequence[Path], out: Path, form: Form, policy: _Policy, progress: Progress
 ) -> Prepared:
     problems = Problems()
     with atomic_directory(out) as folder, Builder(folder, form) as builder:
-        readers, ballot = discover([Path(source) for source in sources])
+        readers, ballot = discover(sources)
+        for reader in readers:
+            reader.options = policy.options
         if ballot is not None:
             _check_order(readers)
         # Checksums take a tenth of the time and leave the interpreter to the reading.
@@ -76,13 +106,21 @@ def _prepare(
             digests = list(hashing)
         _check_copies(readers, digests)
         votes = None if ballot is None else ferplus.read(ballot, problems)
-        if problems and not skip_bad:
+        if problems and not policy.skip_bad:
             raise BadRowsError(problems)
+        left_out = _left_out(readers, policy.seven_only)
         provenance = _provenance(readers, digests, ballot, problems)
-        provenance["options"] = {"size": form.size, "color": form.color, "skip_bad": skip_bad}
+        provenance["left_out"] = left_out
+        provenance["options"] = {
+            "size": form.size,
+            "color": form.color,
+            "skip_bad": policy.skip_bad,
+            **asdict(policy.options),
+        }
         dataset = builder.finish(votes, provenance)
         save_all_but_images(dataset, folder)
-    return Prepared(load(out), problems)
+    notes = tuple(f"{reader.path.name}: {reader.note}" for reader in readers if reader.note)
+    return Prepared(load(out), problems, left_out, notes)
 
 
 def _read(
@@ -94,6 +132,18 @@ def _read(
             # What a table holds is estimated, so the bar must not end before its time.
             progress(len(builder), max(sum(reader.rows for reader in readers), len(builder)))
         builder.finish_source(reader)
+
+
+def _left_out(readers: list[Reader], seven_only: bool) -> dict[str, int]:
+    """Return how many rows are of which other class, the most frequent first."""
+    left_out = dict(sum((reader.left_out for reader in readers), Counter[str]()).most_common())
+    if left_out and seven_only:
+        classes = ", ".join(f"{name} {count:,}" for name, count in left_out.items())
+        raise MienError(
+            f"images are of classes that are none of the seven emotions: {classes}",
+            hint="without --seven-only they are left out",
+        )
+    return left_out
 
 
 def _check_order(readers: list[Reader]) -> None:

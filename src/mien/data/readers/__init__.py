@@ -6,13 +6,22 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mien.data import votes
+from mien.data.readers.affectnet import AffectNetArrays, AffectNetList, AffectNetTree
 from mien.data.readers.base import Reader, visible
+from mien.data.readers.ckplus import CkPlus, CkPlusCsv, CkPlusTree
 from mien.data.readers.image_tree import ImageTree
+from mien.data.readers.jaffe import Jaffe
 from mien.data.readers.parquet import Parquet
 from mien.data.readers.pixel_csv import PixelCsv
+from mien.data.readers.rafdb import RafDb, RafDbTree
 from mien.errors import MienError
 
-READERS: tuple[type[Reader], ...] = (PixelCsv, Parquet, ImageTree)
+# The special ones first: what one of them takes is not offered to the others.
+READERS: tuple[type[Reader], ...] = (
+    *(CkPlus, CkPlusTree, CkPlusCsv, Jaffe, RafDb, RafDbTree),
+    *(AffectNetList, AffectNetArrays, AffectNetTree),
+    *(PixelCsv, Parquet, ImageTree),
+)
 
 
 def discover(sources: Sequence[Path]) -> tuple[list[Reader], Path | None]:
@@ -33,7 +42,7 @@ def discover(sources: Sequence[Path]) -> tuple[list[Reader], Path | None]:
             raise MienError(f"{source} does not exist")
         files = [source] if source.is_file() else visible(source, ".csv")
         here = [file for file in files if votes.recognizes(file)]
-        found = [reader for kind in READERS for reader in kind.find(source)]
+        found = _found(source)
         if not found and not here:
             raise MienError(
                 f"{source} is not recognized",
@@ -54,6 +63,16 @@ def discover(sources: Sequence[Path]) -> tuple[list[Reader], Path | None]:
             hint="name FER2013 itself, too: mien data prepare fer2013.csv fer2013new.csv --out DIR",
         )
     return readers, ballots[0] if ballots else None
+
+
+def _found(source: Path) -> list[Reader]:
+    found: list[Reader] = []
+    for kind in READERS:
+        taken = {reader.path for reader in found}
+        if source in taken and source.is_dir():
+            break
+        found += [reader for reader in kind.find(source) if reader.path not in taken]
+    return found
 
 
 def _formats() -> str:

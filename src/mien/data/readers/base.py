@@ -41,6 +41,24 @@ class Rows:
         return len(self.labels)
 
 
+LEFT_OUT = frozenset(("contempt", "none", "uncertain", "non-face"))
+"""Classes of other data sets that FER2013 does not have; their images are left out and counted."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What some formats leave open.
+
+    Attributes:
+        peak_frames: of a labeled sequence, how many of the last frames have its label.
+        validation_subjects: of a data set that names its subjects but has no splits, the share of
+            subjects whose images are for validation, 0 to below 1.
+    """
+
+    peak_frames: int = 1
+    validation_subjects: float = 0.0
+
+
 class Reader(ABC):
     """One source in one format; a subclass is a format, and `mien.data.readers` lists them.
 
@@ -52,6 +70,9 @@ class Reader(ABC):
         split: the split that the path's name spells, where the whole source is one split.
         rows: about how many rows there are, for the progress bar.
         seen: rows seen so far by split, bad ones counted.
+        left_out: good rows of classes that are none of the seven, by class ("contempt").
+        options: what is asked of the formats that leave a choice.
+        note: what the user should know of the rows that were read, or nothing.
     """
 
     format: ClassVar[str]
@@ -64,6 +85,9 @@ class Reader(ABC):
         self.split: str | None = None
         self.rows = 0
         self.seen: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter()
+        self.options = Options()
+        self.note = ""
 
     @classmethod
     def find(cls, path: Path) -> list[Self]:
@@ -93,6 +117,12 @@ class Reader(ABC):
         place = self.seen[split]
         self.seen[split] += 1
         return place
+
+
+def left_out_class(name: str) -> str | None:
+    """Return which of `LEFT_OUT` a name spells ("7_Contempt"), or None."""
+    word = name.strip("0123456789 _-.").casefold()
+    return word if word in LEFT_OUT else None
 
 
 def visible(folder: Path, suffix: str = "") -> list[Path]:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.problems import Kind, Problems
-from mien.data.readers.base import Reader, Rows, hidden, natural, visible
+from mien.data.readers.base import Reader, Rows, hidden, left_out_class, natural, visible
 from mien.data.splits import split_named, split_of_file, split_order
 from mien.emotions import EMOTIONS, UNKNOWN, canonical
 from mien.images.decode import SUFFIXES, UnreadableError, decode_whole
@@ -118,6 +118,9 @@ class ImageTree(Reader):
             elif not entry.usable:
                 unknown[entry.path.parent] += 1
         for folder, count in unknown.items():
+            if name := left_out_class(folder.name):
+                self.left_out[name] += count
+                continue
             text = f"{folder.name!r} names no emotion ({count:,} images); known: " + ", ".join(
                 EMOTIONS
             )

@@ -11,10 +11,11 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,7 @@ class PixelCsv(Reader):
 
     format = "FER2013 CSV"
     suffix = ".csv"
+    unused: ClassVar[Mapping[bytes, str]] = {}  # labels of classes that are left out
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -114,6 +116,9 @@ class PixelCsv(Reader):
                 what = f"the usage {_shown(fields[self._usage])} is none of {known}"
                 self._report(Kind.USAGE, number, what, whole, problems)
         label: int | None = UNKNOWN
+        if self._emotion >= 0 and fields[self._emotion] in self.unused:
+            self.left_out[self.unused[fields[self._emotion]]] += 1
+            return None
         if self._emotion >= 0:
             label = self._label(fields[self._emotion])
             if label is None:
