@@ -40,7 +40,7 @@ def open_classifier(source: Path | str) -> tuple[Classifier, Path]:
 
         run = Run(source)
         if is_classical(run.recipe()):
-            from mien.classical.run import load_classifier as load_features
+            from mien.classical.classifier import load_classifier as load_features
 
             return load_features(source), run.weights_file
         from mien.training.run import load_classifier

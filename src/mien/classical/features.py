@@ -32,7 +32,7 @@ def hog(images: NDArray[np.uint8], cell: int = 8, bins: int = 9) -> NDArray[np.f
     descriptor = cv2.HOGDescriptor((size, size), block, (cell, cell), (cell, cell), bins)
     result = np.empty((len(images), descriptor.getDescriptorSize()), np.float32)
     for image, target in zip(images, result, strict=True):
-        target[:] = descriptor.compute(np.ascontiguousarray(image)).ravel()
+        target[:] = np.ravel(descriptor.compute(np.ascontiguousarray(image)))
     return result
 
 
@@ -56,7 +56,7 @@ def lbp(images: NDArray[np.uint8], radius: int = 1, grid: int = 6) -> NDArray[np
     edge = radius + 1
     padded = np.pad(images, ((0, 0), (edge, edge), (edge, edge)), "edge")
     # All images one below the other are one call; the padding keeps them apart.
-    codes = local_binary_pattern(
+    codes: NDArray[Any] = local_binary_pattern(  # type: ignore[no-untyped-call]
         padded.reshape(-1, padded.shape[2]), 8, radius, method="nri_uniform"
     ).reshape(padded.shape)[:, edge:-edge, edge:-edge]
     part = np.arange(size) * grid // size

@@ -21,6 +21,8 @@ from mien.classical.parts import (
     Transform,
     UnitLength,
     nearest_labels,
+    softmax,
+    transformed,
     vote,
 )
 from mien.emotions import EMOTIONS
@@ -73,13 +75,6 @@ def fit_transforms(x: Array, options: Features, seed: int) -> list[Transform]:
     if options.classifier == "svm" and options.kernel == "rbf":
         transforms.append(_kernel_map(transformed(x, transforms), options, seed))
     return transforms
-
-
-def transformed(x: Array, transforms: Sequence[Transform]) -> Array:
-    """Return features that went through all transforms."""
-    for transform in transforms:
-        x = transform(x)
-    return x
 
 
 def candidates(
@@ -185,8 +180,6 @@ def best_temperature(decision: Array, labels: NDArray[np.uint8]) -> float:
         labels: N; those of emotions that were not trained on do not count.
     """
     from scipy.optimize import minimize_scalar
-
-    from mien.classical.parts import softmax
 
     known = np.isfinite(decision[np.arange(len(labels)), labels])
     if not known.any():

@@ -62,7 +62,7 @@ class YuNet:
         margin = _YUNET_MARGIN
         bgr: NDArray[Any] = cv2.resize(picture[..., ::-1], (_YUNET_SIDE, _YUNET_SIDE))
         bgr = cv2.copyMakeBorder(bgr, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
-        _, faces = self._detector.detect(bgr)
+        faces: Any = self._detector.detect(bgr)[1]
         if faces is None:
             return None
         best = faces[faces[:, 14].argmax()]
@@ -77,9 +77,10 @@ class HaarEyes:
         gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         gray = cv2.equalizeHist(cv2.resize(gray, (_SIDE, _SIDE)))
         upper = gray[: _SIDE * 2 // 3]
-        boxes, votes = _eye_cascade().detectMultiScale2(
+        found: Any = _eye_cascade().detectMultiScale2(
             upper, scaleFactor=1.1, minNeighbors=2, minSize=(24, 24), maxSize=(80, 80)
         )
+        boxes, votes = found
         if len(boxes) < 2:
             return None
         centers = boxes[:, :2] + boxes[:, 2:] / 2
@@ -111,7 +112,8 @@ def _in_picture(points: NDArray[Any], side: int, picture: NDArray[np.uint8]) -> 
     """Return points of the searched square as points of the picture."""
     height, width = picture.shape[:2]
     scaled = (points + 0.5) * (width / side, height / side) - 0.5
-    return scaled.astype(np.float32)
+    result: Points = scaled.astype(np.float32)
+    return result
 
 
 def eyes_of(points: NDArray[Any]) -> NDArray[np.float32]:

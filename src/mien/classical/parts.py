@@ -7,7 +7,7 @@ which another version need not read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol, Self
 
@@ -184,6 +184,13 @@ class Clusters(_Part):
         return _shares(self.counts[nearest])
 
 
+def transformed(x: Array, transforms: Sequence[Transform]) -> Array:
+    """Return features that went through all transforms."""
+    for transform in transforms:
+        x = transform(x)
+    return x
+
+
 def squared_distances(x: Array, points: Array) -> Iterator[Array]:
     """Yield the squared distances of a block of rows of N×D to each of M×D, float64 B×M."""
     points = points.astype(np.float64)
@@ -227,7 +234,8 @@ def softmax(values: Array) -> Array:
 
 def _shares(counts: Array) -> NDArray[np.float32]:
     more = counts + 1
-    return (more / more.sum(axis=1, keepdims=True)).astype(np.float32)
+    result: NDArray[np.float32] = (more / more.sum(axis=1, keepdims=True)).astype(np.float32)
+    return result
 
 
 TRANSFORMS: tuple[type[Standardization] | type[UnitLength] | type[KernelMap], ...] = (

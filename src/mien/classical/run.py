@@ -17,7 +17,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
+from mien.classical.classifier import POINTS, extractor_of, landmarks_copy, network_copy
 from mien.classical.extraction import Extractor, filled, usual_points
 from mien.classical.fitting import (
     Candidate,
@@ -36,23 +34,19 @@ from mien.classical.fitting import (
     candidates,
     fit_transforms,
     log_loss,
-    transformed,
 )
-from mien.classical.landmarks import Finder, HaarEyes, YuNet
-from mien.classical.options import Features, is_classical, options_of
-from mien.classical.parts import HEADS, TRANSFORMS, Array, Head, Transform
+from mien.classical.landmarks import Finder, YuNet
+from mien.classical.options import is_classical, options_of
+from mien.classical.parts import Array, transformed
 from mien.data.cache import Dataset
-from mien.emotions import EMOTIONS
 from mien.errors import MienError
 from mien.files import sha256
-from mien.images.preprocessing import Preprocessing
 from mien.progress import Progress, silent
 from mien.training.batches import labeled_rows, stratified
 from mien.training.recipe import Input, Recipe
 from mien.training.run import Run, environment
 
 Row = dict[str, float]
-_POINTS = "landmarks.usual"  # The array that stands in where no face is seen.
 
 
 def start(
@@ -88,7 +82,7 @@ def start(
     run = Run(folder)
     run.create(recipe, info | {"sessions": []})
     if network is not None:
-        copy = _network_copy(run)
+        copy = network_copy(run)
         copy.folder.mkdir()
         for source, target in (
             (network.recipe_file, copy.recipe_file),
@@ -97,7 +91,7 @@ def start(
         ):
             shutil.copyfile(source, target)
     if options.landmarks:
-        shutil.copyfile(options.landmarks, _landmarks_copy(run))
+        shutil.copyfile(options.landmarks, landmarks_copy(run))
     return run
 
 
@@ -133,7 +127,7 @@ def train(
         return
     options = options_of(recipe)
     run.add_session(_session())
-    extractor = _extractor(run, options, finder)
+    extractor = extractor_of(run, options, finder)
     began = time.perf_counter()
     train_split, validation_split, points = _features(recipe, dataset, extractor, progress)
     seed = recipe.training.seed
@@ -153,85 +147,15 @@ def train(
             options.grid[0]: candidate.value,
         }
         if all(row["validation_accuracy"] > other["validation_accuracy"] for other in history):
-            parts = [*transforms, candidate.head]
-            arrays = {name: array for part in parts for name, array in part.arrays().items()}
-            _save(run, arrays | ({} if points is None else {_POINTS: points}))
+            arrays = candidate.head.arrays()
+            for transform in transforms:
+                arrays |= transform.arrays()
+            _save(run, arrays | ({} if points is None else {POINTS: points}))
         history.append(row)
         run.save_history(history)
         on_epoch(row)
         began = time.perf_counter()
     run.draw_curves()
-
-
-@dataclass(frozen=True)
-class FeatureClassifier:
-    """A fitted pipeline as a classifier (see `docs/architecture.md`).
-
-    Attributes:
-        preprocessing: what images go through first.
-        extractor: takes the features.
-        transforms: what they go through.
-        head: classifies them.
-        points: float32 P×2, what is taken where no face is seen, or None where no points are.
-    """
-
-    preprocessing: Preprocessing
-    extractor: Extractor
-    transforms: tuple[Transform, ...]
-    head: Head
-    points: NDArray[np.float32] | None = None
-    labels: tuple[str, ...] = EMOTIONS
-
-    def features(self, images: NDArray[np.uint8]) -> Array:
-        """Map a preprocessed uint8 batch to what the classifier sees of it, N×D."""
-        points = None
-        if self.points is not None:
-            points = filled(self.extractor.points(images), self.points)
-        return transformed(self.extractor(images, points), self.transforms)
-
-    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Map a preprocessed uint8 batch to float32 N×7."""
-        if not len(images):
-            return np.empty((0, len(EMOTIONS)), np.float32)
-        return self.head.probabilities(self.features(images))
-
-
-def load_classifier(folder: Path | str, finder: Finder | None = None) -> FeatureClassifier:
-    """Return the classifier of a run folder.
-
-    Args:
-        folder: of a run of this kind.
-        finder: finds landmarks, where the run was trained with one of the caller's own.
-
-    Raises:
-        MienError: the folder is no such run, or it holds no classifier yet.
-    """
-    run = Run(folder)
-    recipe = run.recipe()
-    options = options_of(recipe)
-    if not run.weights_file.is_file():
-        raise MienError(
-            f"{run.folder} has no classifier yet",
-            hint=f"fit it with: mien train --resume {run.folder}",
-        )
-    try:
-        arrays = load_file(run.weights_file)
-        kinds = [kind for kind in TRANSFORMS if _is_used(kind.prefix, options)]
-        transforms = tuple(kind.read(arrays) for kind in kinds)
-        head = HEADS[options.classifier].read(arrays)
-        points = arrays[_POINTS] if options.uses_points else None
-    except (KeyError, OSError, ValueError, SafetensorError) as error:
-        raise MienError(f"{run.weights_file} does not fit its recipe: {error}") from error
-    extractor = _extractor(run, options, finder)
-    return FeatureClassifier(recipe.input.preprocessing(), extractor, transforms, head, points)
-
-
-def _is_used(prefix: str, options: Features) -> bool:
-    return {
-        "standardization": options.scaling == "standard",
-        "length": options.scaling == "length",
-        "kernel": options.classifier == "svm" and options.kernel == "rbf",
-    }[prefix]
 
 
 def _features(
@@ -269,27 +193,6 @@ def _row(candidate: Candidate, train: NDArray[np.uint8], validation: NDArray[np.
         "validation_accuracy": accuracy(candidate.validation, validation),
         "seconds": 0,
     }
-
-
-def _extractor(run: Run, options: Features, finder: Finder | None) -> Extractor:
-    """Return what takes a run's features, from the copies in its folder."""
-    if options.uses_points and finder is None:
-        if options.landmarks:
-            finder = YuNet(_landmarks_copy(run))
-        elif "landmarks" not in options.features:
-            finder = HaarEyes()
-    network = None
-    if options.uses_network:
-        network = _network_copy(run).network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Extractor(options, finder, network)
-
-
-def _network_copy(run: Run) -> Run:
-    return Run(run.folder / "network")
-
-
-def _landmarks_copy(run: Run) -> Path:
-    return run.folder / "landmarks.onnx"
 
 
 def _usable_network(folder: str) -> Run:
