@@ -19,6 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"data", "images", "models", "evaluation", "weights"},
     "export": {"images", "models", "training", "evaluation"},
     "recognition": {"images"},
+    "serving": {"images", "recognition"},
     "weights": {"models"},
     "classical": {"data", "images", "models", "evaluation", "training"},
     "experiments": {"data", "images", "models", "evaluation", "training", "weights", "classifiers"},

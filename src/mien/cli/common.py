@@ -122,7 +122,10 @@ def verb_options(function: _Function) -> _Function:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 # Packages that tell whether an extra is installed.
-_EXTRA_PACKAGES = {"train": ("torch", "pydantic", "lightning_fabric", "pyarrow", "matplotlib")}
+_EXTRA_PACKAGES = {
+    "train": ("torch", "pydantic", "lightning_fabric", "pyarrow", "matplotlib"),
+    "serve": ("fastapi", "python_multipart", "prometheus_client", "uvicorn"),
+}
 
 
 def needs(what: str, extra: str) -> None:

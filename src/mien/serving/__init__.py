@@ -1,0 +1,1 @@
+"""Serving: the HTTP API and its page, around one recognizer; no torch."""

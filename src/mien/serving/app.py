@@ -1,0 +1,155 @@
+"""The application: its routes, and how one request to analyze pictures is handled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+from starlette.requests import ClientDisconnect
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from mien.serving.guard import LOOPBACK, Guard
+from mien.serving.metrics import MEDIA_TYPE
+from mien.serving.problems import ProblemError, install
+from mien.serving.schemas import ANALYZE_BODY, Answer, Models, describe_details, problems
+from mien.serving.service import Analyzed, Service
+from mien.serving.uploads import announced, read_uploads
+from mien.version import __version__
+
+PAGE = Path(__file__).parent / "page"
+_DESCRIPTION = "Faces in pictures and the emotions they express. No picture is stored or logged."
+_ANALYZE_PROBLEMS = (401, 403, 408, 413, 415, 421, 422, 429, 503)
+
+
+def create_app(
+    service: Service, token: str | None = None, hosts: Sequence[str] = tuple(LOOPBACK)
+) -> ASGIApp:
+    """Return the application as an ASGI server runs it.
+
+    Args:
+        service: does the work.
+        token: what clients have to send, or None.
+        hosts: the names by which the server may be called.
+    """
+    app = FastAPI(
+        title="mien",
+        version=__version__,
+        description=_DESCRIPTION,
+        # The framework's pages load their scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+    )
+    install(app)
+    describe = app.openapi
+    app.openapi = lambda: describe_details(describe())  # type: ignore[method-assign]
+    _add_analysis(app, service)
+    _add_state(app, service)
+    _add_page(app)
+    return Guard(app, service.metrics, token, frozenset(name.lower() for name in hosts))
+
+
+def _add_analysis(app: FastAPI, service: Service) -> None:
+    @app.post(
+        "/v1/analyze",
+        summary="Find the faces in pictures and read their emotions",
+        responses={200: {"model": Answer}, **problems(*_ANALYZE_PROBLEMS)},
+        openapi_extra=ANALYZE_BODY,
+    )
+    async def analyze(
+        request: Request,
+        detect: bool = Query(True, description="False takes each picture as one face, cut out."),
+    ) -> JSONResponse:
+        """Send one picture or several.
+
+        A lone picture that cannot be read is an error; among several it is a result.
+        """
+        analyzed = await handle(request, service, search=detect)
+        if len(analyzed) == 1 and analyzed[0].problem is not None:
+            raise analyzed[0].problem
+        pictures = [one.to_dict() for one in analyzed]
+        return JSONResponse({"model": service.name, "pictures": pictures})
+
+    @app.get("/v1/models", summary="The model at work", responses=problems(401, 403, 421))
+    async def models() -> Models:
+        return Models.model_validate({"models": [service.describe()]})
+
+
+def _add_state(app: FastAPI, service: Service) -> None:
+    @app.get("/v2/health/live", summary="Whether the process lives")
+    async def live() -> dict[str, bool]:
+        return {"live": True}
+
+    @app.get("/v2/health/ready", summary="Whether requests are let in", responses=problems(503))
+    async def ready() -> dict[str, bool]:
+        if not service.gate.is_open:
+            raise ProblemError("stopping", "it finishes what it has accepted", retry_after=5)
+        return {"ready": True}
+
+    @app.get(
+        "/metrics",
+        summary="Metrics for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}}, **problems(401, 403, 421)},
+    )
+    async def metrics() -> Response:
+        return Response(service.metrics.text(), media_type=MEDIA_TYPE)
+
+
+def _add_page(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+
+
+async def handle(request: Request, service: Service, *, search: bool) -> list[Analyzed]:
+    """Take a place, receive the pictures, let them be analyzed, and give the place back.
+
+    Raises:
+        ProblemError: there is no place, the body is wrong, or it took too long.
+    """
+    limits = service.limits
+    client = request.client.host if request.client else ""
+    place = service.gate.enter(client, announced(request, limits))
+    jobs: list[Future[Analyzed]] = []
+    deadline = asyncio.get_running_loop().time() + limits.seconds
+    try:
+        try:
+            async with asyncio.timeout_at(deadline):
+                uploads = await read_uploads(request, limits)
+        except TimeoutError as error:
+            raise ProblemError("slow-upload", f"it may take {limits.seconds:g} s") from error
+        jobs = service.submit(uploads, search=search)
+        return await _results(request, jobs, deadline, limits.seconds)
+    finally:
+        for job in jobs:
+            job.cancel()
+        place.leave_after(jobs)
+
+
+async def _results(
+    request: Request, jobs: Sequence[Future[Analyzed]], deadline: float, seconds: float
+) -> list[Analyzed]:
+    """Wait for all jobs, as long as the client waits and there is time."""
+    work = asyncio.gather(*map(asyncio.wrap_future, jobs))
+    # The body has been received: what comes next is that the client goes away.
+    gone = asyncio.ensure_future(request.receive())
+    either: set[asyncio.Future[Any]] = {work, gone}
+    left = deadline - asyncio.get_running_loop().time()
+    try:
+        await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        if gone.done():
+            raise ClientDisconnect
+        raise ProblemError("overdue", f"a request may take {seconds:g} s", retry_after=1)
+    finally:
+        gone.cancel()
+        work.cancel()

@@ -1,0 +1,104 @@
+// Shows results: boxes over the picture, and for each face its seven bars as a list.
+
+const SVG = "http://www.w3.org/2000/svg";
+const boxes = document.getElementById("boxes");
+const faces = document.getElementById("faces");
+const results = document.getElementById("results");
+
+/** Show the faces of a picture; `mirrored` where the picture is shown as in a mirror. */
+export function show(picture, mirrored = false) {
+  boxes.setAttribute("viewBox", `0 0 ${picture.width} ${picture.height}`);
+  boxes.replaceChildren(
+    ...picture.faces.map((face, index) => box(face, index, picture, mirrored)),
+  );
+  while (faces.children.length > picture.faces.length) faces.lastChild.remove();
+  picture.faces.forEach((face, index) => {
+    // A list item that exists is kept, so that its bars move and a reader's place is not lost.
+    const item = faces.children[index] ?? faces.appendChild(newItem(index, face));
+    update(item, face);
+  });
+  results.hidden = picture.faces.length === 0;
+}
+
+export function clear() {
+  boxes.replaceChildren();
+  faces.replaceChildren();
+  results.hidden = true;
+}
+
+/** Return the faces as a sentence. */
+export function describe(picture) {
+  const count = picture.faces.length;
+  if (count === 0) return "No face was found.";
+  const parts = picture.faces.slice(0, 6).map((face, index) => {
+    const name = count === 1 ? "" : `face ${index + 1} `;
+    return `${name}${face.emotion}, ${percent(face.confidence)}`;
+  });
+  const rest = count > 6 ? `; and ${count - 6} more` : "";
+  const left = picture.faces_left_out ? ` ${picture.faces_left_out} more were left out.` : "";
+  return `${count === 1 ? "One face" : `${count} faces`}: ${parts.join("; ")}${rest}.${left}`;
+}
+
+function percent(value) {
+  return `${Math.round(100 * value)} %`;
+}
+
+function box(face, index, picture, mirrored) {
+  const [left, y, width, height] = face.box;
+  const x = mirrored ? picture.width - left - width : left;
+  // Lines and letters keep their size on the screen however large the picture is.
+  const shown = boxes.getBoundingClientRect();
+  const pixel = shown.width ? picture.width / shown.width : 1;
+  const group = document.createElementNS(SVG, "g");
+  group.dataset.emotion = face.emotion;
+  const letters = 15 * pixel;
+  const text = `${index + 1} ${face.emotion}`;
+  const label = { width: (text.length * 0.6 + 0.7) * letters, height: 1.4 * letters };
+  const above = y >= label.height ? y - label.height : y;
+  const at = Math.max(0, Math.min(x, picture.width - label.width));
+  group.append(
+    element("rect", { class: "rim", x, y, width, height, "stroke-width": 5 * pixel }),
+    element("rect", { class: "box", x, y, width, height, "stroke-width": 2.5 * pixel }),
+    element("rect", { class: "plate", x: at, y: above, ...label, rx: 3 * pixel }),
+    element("text", { x: at + 0.35 * letters, y: above + letters, "font-size": letters }, text),
+  );
+  return group;
+}
+
+function element(name, attributes, text) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (text) made.textContent = text;
+  return made;
+}
+
+function newItem(index, face) {
+  const item = document.createElement("li");
+  item.append(document.createElement("h3"), document.createElement("dl"));
+  for (const emotion of Object.keys(face.scores)) {
+    const row = document.createElement("div");
+    row.dataset.emotion = emotion;
+    const name = document.createElement("dt");
+    name.textContent = emotion;
+    const value = document.createElement("dd");
+    const bar = document.createElement("span");
+    bar.className = "bar";
+    bar.append(document.createElement("i"));
+    value.append(bar, document.createElement("b"));
+    row.append(name, value);
+    item.lastChild.append(row);
+  }
+  return item;
+}
+
+function update(item, face) {
+  const index = [...faces.children].indexOf(item);
+  item.dataset.emotion = face.emotion;
+  item.firstChild.textContent = `${index + 1}. ${face.emotion} ${percent(face.confidence)}`;
+  for (const row of item.lastChild.children) {
+    const score = face.scores[row.dataset.emotion];
+    row.classList.toggle("top", row.dataset.emotion === face.emotion);
+    row.querySelector("i").style.width = `${100 * score}%`;
+    row.querySelector("b").textContent = percent(score);
+  }
+}

@@ -1,0 +1,134 @@
+"""What goes over the wire, as pydantic's models: they check requests and describe the API."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from mien.serving.problems import MEDIA_TYPE, PREFIX
+
+_BASE64 = "A file's bytes in Base64, or a data URL with them."
+
+
+class Pictures(BaseModel):
+    """One picture or several as JSON, one of the two keys; no conversion, no unknown key."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        json_schema_extra={"oneOf": [{"required": ["image"]}, {"required": ["images"]}]},
+    )
+
+    image: str = Field(default="", description=_BASE64)
+    images: list[str] = Field(default=[], min_length=1, description=_BASE64)
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise PydanticCustomError("one_key", "Give either image or images")
+        return self
+
+    def texts(self) -> list[str]:
+        """Return all pictures as they were sent."""
+        return self.images or [self.image]
+
+
+class FaceResult(BaseModel):
+    """A face and what it expresses."""
+
+    box: list[int] = Field(
+        min_length=4,
+        max_length=4,
+        description="x, y, width, height in pixels of the picture as a viewer shows it.",
+    )
+    detection: float = Field(ge=0, le=1, description="How sure it is that this is a face.")
+    emotion: str = Field(description="The likeliest emotion.")
+    confidence: float = Field(ge=0, le=1, description="The probability of that emotion.")
+    scores: dict[str, float] = Field(description="The probability of every emotion; sum 1.")
+
+
+class PictureResult(BaseModel):
+    """A picture and its faces, from left to right."""
+
+    image: str = Field(description="The file's name as it was sent, or image-1, image-2, …")
+    status: Literal["ok", "no_face", "unreadable"]
+    width: int
+    height: int
+    faces: list[FaceResult]
+    faces_left_out: int = Field(description="Faces found beyond the server's limit.")
+    reason: str | None = Field(default=None, description="Why a picture is unreadable.")
+
+
+class Answer(BaseModel):
+    """The results of all pictures of a request, in its order."""
+
+    model: str = Field(description="The model's name, see GET /v1/models.")
+    pictures: list[PictureResult]
+
+
+class Model(BaseModel):
+    """A model at work."""
+
+    name: str
+    labels: list[str]
+    preprocessing: dict[str, Any]
+    provenance: dict[str, Any] = Field(description="Where it comes from and how good it is.")
+
+
+class Models(BaseModel):
+    """The models of the server."""
+
+    models: list[Model]
+
+
+class Details(BaseModel):
+    """A problem, as RFC 9457 describes it."""
+
+    type: str = Field(description=f"{PREFIX}KIND, or about:blank where the status says all.")
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, str]] | None = Field(
+        default=None, description="A pointer and a detail for each place."
+    )
+
+
+_DETAILS = "#/components/schemas/Details"
+
+
+def describe_details(openapi: dict[str, Any]) -> dict[str, Any]:
+    """Add the schema of problems, to which `problems` points, to an OpenAPI document."""
+    openapi["components"]["schemas"]["Details"] = Details.model_json_schema()
+    return openapi
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the description of a route's problems for OpenAPI."""
+    return {
+        status: {"description": "Problem", "content": {MEDIA_TYPE: {"schema": {"$ref": _DETAILS}}}}
+        for status in statuses
+    }
+
+
+_FILE = {"type": "string", "format": "binary"}
+ANALYZE_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "array", "minItems": 1, "items": _FILE}},
+                }
+            },
+            "application/json": {
+                "schema": Pictures.model_json_schema(),
+            },
+            "image/*": {"schema": _FILE},
+        },
+    }
+}
+"""How the body of `POST /v1/analyze` is described; it is read by `mien.serving.uploads`."""

@@ -1,0 +1,136 @@
+"""From a request's body to pictures, in memory alone: multipart, JSON with Base64, or one file."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import AsyncGenerator
+
+from fastapi import Request
+from pydantic import ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from mien.serving.limits import Limits
+from mien.serving.problems import ProblemError, invalid
+from mien.serving.schemas import Pictures
+from mien.serving.service import Upload
+
+_LONGEST_NAME = 255
+_DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+=[^;,]*)*;base64,")
+
+
+def announced(request: Request, limits: Limits) -> int:
+    """Return how many bytes a request's body may turn out to have.
+
+    Raises:
+        ProblemError: what it says of its length is no number.
+    """
+    length = request.headers.get("content-length")
+    if length is None:
+        # Sent in chunks; who has no body at all is refused later, for that.
+        return limits.upload
+    if not (length.isascii() and length.isdigit()):
+        raise ProblemError("invalid-request", "Content-Length is no number")
+    return int(length)
+
+
+async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
+    """Return the pictures of a request, at least one; `unnamed` ones are numbered from 1.
+
+    Raises:
+        ProblemError: the body is of another kind, malformed, empty, or more than is accepted.
+    """
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    stream = _bounded(request, limits.upload)
+    if kind == "multipart/form-data":
+        uploads = await _multipart(request, stream, limits)
+    elif kind == "application/json":
+        content = b"".join([chunk async for chunk in stream])
+        uploads = await asyncio.to_thread(_json, content, limits)
+    elif kind.startswith("image/") or kind == "application/octet-stream":
+        content = b"".join([chunk async for chunk in stream])
+        uploads = [Upload("image-1", content)]
+    else:
+        raise ProblemError(
+            "unknown-format",
+            "send multipart/form-data with the field file, application/json, or image/*; not "
+            + (kind or "a body without Content-Type"),
+        )
+    if not any(upload.content for upload in uploads):
+        raise ProblemError("invalid-request", "there is no picture in it")
+    return uploads
+
+
+async def _bounded(request: Request, most: int) -> AsyncGenerator[bytes, None]:
+    """Yield a body as it arrives, up to a limit that may be less than what was announced."""
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > most:
+            raise ProblemError("too-large", f"a request may have {most:,} bytes")
+        yield chunk
+
+
+class _InMemory(MultiPartParser):
+    """Starlette's parser, which otherwise writes what is larger than a megabyte to the disk."""
+
+    def __init__(
+        self, request: Request, stream: AsyncGenerator[bytes, None], limits: Limits
+    ) -> None:
+        super().__init__(request.headers, stream, max_files=limits.pictures, max_fields=0)
+        self.spool_max_size = limits.upload + 1
+
+
+async def _multipart(
+    request: Request, stream: AsyncGenerator[bytes, None], limits: Limits
+) -> list[Upload]:
+    try:
+        form: FormData = await _InMemory(request, stream, limits).parse()
+    except MultiPartException as error:
+        if error.message.startswith("Too many files"):
+            raise _too_many(limits) from error
+        if error.message.startswith("Too many fields"):
+            raise ProblemError(
+                "invalid-request", "a form may have only the field file, with a file name"
+            ) from error
+        raise ProblemError("invalid-request", error.message) from error
+    uploads: list[Upload] = []
+    for field, value in form.multi_items():
+        if field != "file" or not isinstance(value, UploadFile):
+            raise ProblemError("invalid-request", f"unknown field {field[:40]!r}, not file")
+        name = (value.filename or f"image-{len(uploads) + 1}")[:_LONGEST_NAME]
+        uploads.append(Upload(name, await value.read()))
+    return uploads
+
+
+def _json(content: bytes, limits: Limits) -> list[Upload]:
+    try:
+        texts = Pictures.model_validate_json(content).texts()
+    except ValidationError as error:
+        raise invalid(error.errors(include_input=False, include_url=False)) from None
+    if len(texts) > limits.pictures:
+        raise _too_many(limits)
+    return [Upload(f"image-{number}", decoded(text)) for number, text in enumerate(texts, 1)]
+
+
+def decoded(text: str) -> bytes:
+    """Return the bytes that Base64 or a data URL with it stands for.
+
+    Raises:
+        ProblemError: it is neither.
+    """
+    if match := _DATA_URL.match(text):
+        text = text[match.end() :]
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ProblemError(
+            "invalid-request", "an image is neither Base64 nor a data URL with Base64"
+        ) from error
+
+
+def _too_many(limits: Limits) -> ProblemError:
+    return ProblemError("too-large", f"a request may have {limits.pictures} pictures")
