@@ -292,6 +292,25 @@ def test_numbered_folders_are_affectnets_where_only_these_fit(
     assert formats(prepared) == ["AffectNet folders" if expected == AFFECT else "image folders"]
 
 
+def test_numbers_below_an_emotion_are_no_classes(tmp_path: Path, write_tree: Tree) -> None:
+    files = {f"happy/{person}/{person}.png": picture(person) for person in range(1, 8)}
+    prepared = prepare([write_tree(tmp_path / "tree", files)], tmp_path / "out")
+    assert formats(prepared) == ["image folders"]
+    assert set(rows(prepared).values()) == {("train", "happy")}
+
+
+def test_folders_that_name_a_split_count_for_ck48(tmp_path: Path, write_tree: Tree) -> None:
+    files = {
+        "train/fear/S001_001_00000001.png": picture(1),
+        "test/fear/S002_001_00000001.png": picture(2),
+    }
+    root = write_tree(tmp_path / "ck", files)
+    prepared = prepare([root], tmp_path / "out", options=Options(validation_subjects=0.5))
+    assert formats(prepared) == ["CK+48 folders"]
+    assert sorted(split for split, _ in rows(prepared).values()) == ["test", "train"]
+    assert prepared.notes == ()
+
+
 def test_a_box_outside_of_the_image_counts_as_none() -> None:
     image = np.arange(20, dtype=np.uint8).reshape(4, 5)
     assert np.array_equal(cut(image, (1, 1, 2, 3)), image[1:4, 1:3])

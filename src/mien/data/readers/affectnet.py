@@ -16,8 +16,14 @@ import numpy as np
 
 from mien.data.problems import Kind, Problems
 from mien.data.readers.base import natural
-from mien.data.readers.listed import Entry, ListedImages, images_in, numbered_folders
-from mien.data.splits import split_named, split_of_file
+from mien.data.readers.listed import (
+    Entry,
+    ListedImages,
+    NumberedTree,
+    numbered_folders,
+    split_above,
+)
+from mien.data.splits import split_of_file
 from mien.data.tables import header
 
 _CLASSES = (
@@ -94,8 +100,7 @@ class AffectNetArrays(ListedImages):
     def entries(self, problems: Problems) -> Iterator[Entry]:
         """Give the images that have a class; one that is missing is reported when it is read."""
         for folder in _annotations(self.path):
-            name = folder.parent.resolve().name
-            split = split_named(name.removesuffix("_set")) or "train"
+            split = split_above(self.path, folder)
             for file in sorted(folder.glob("*_exp.npy"), key=natural):
                 image = folder.parent / "images" / f"{file.stem.removesuffix('_exp')}.jpg"
                 try:
@@ -108,7 +113,7 @@ class AffectNetArrays(ListedImages):
                 yield Entry(image, code, split)
 
 
-class AffectNetTree(ListedImages):
+class AffectNetTree(NumberedTree):
     """Folders `train/0` to `7` with AffectNet's numbers, which are not FER2013's.
 
     Folders 0 to 6 are AffectNet's only where the source is called so.
@@ -120,15 +125,9 @@ class AffectNetTree(ListedImages):
     @classmethod
     def recognizes(cls, path: Path) -> bool:
         """Say whether classes are numbered 0 to 7, or 0 to 6 in a folder named AffectNet."""
-        numbers = {number for _, number in numbered_folders(path)}
+        numbers = {folder.name for folder in numbered_folders(path)}
         named = "affectnet" in path.resolve().name.casefold()
         return numbers == set("01234567") or (named and numbers == set("0123456"))
-
-    def entries(self, problems: Problems) -> Iterator[Entry]:
-        """Give the images of all folders."""
-        for (split, code), folder in numbered_folders(self.path).items():
-            for file in images_in(folder):
-                yield Entry(file, code, split)
 
 
 def _lists(root: Path) -> list[Path]:

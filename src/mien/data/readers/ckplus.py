@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from mien.data.problems import Kind, Problems
-from mien.data.readers.listed import Entry, ListedImages, images_in
+from mien.data.readers.listed import Entry, ListedImages, images_in, split_above
 from mien.data.readers.pixel_csv import PixelCsv
 
 _FRAME = re.compile(r"(S\d{3})_(\d{3})_(\d{8})")
@@ -82,7 +82,8 @@ class CkPlusTree(ListedImages):
     def entries(self, problems: Problems) -> Iterator[Entry]:
         """Give all images; the folder is the class."""
         for file in images_in(self.path):
-            yield Entry(file, file.parent.name, subject=file.name.split("_")[0])
+            split = split_above(self.path, file)
+            yield Entry(file, file.parent.resolve().name, split, subject=file.name.split("_")[0])
 
 
 class CkPlusCsv(PixelCsv):

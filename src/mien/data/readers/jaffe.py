@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mien.data.problems import Problems
-from mien.data.readers.listed import Entry, ListedImages, images_in
+from mien.data.readers.listed import Entry, ListedImages, images_in, split_above
 
 # Some copies have blanks or a second dot in a name, and "JPG" or "png" at its end.
 _NAME = re.compile(r"([A-Z]{2})\.\s*(AN|DI|FE|HA|SA|SU|NE)\s*(\d+)\.", re.IGNORECASE)
@@ -43,4 +43,5 @@ class Jaffe(ListedImages):
         for file in images_in(self.path):
             found = _NAME.match(file.name)
             assert found is not None  # or it would not have been recognized
-            yield Entry(file, _EXPRESSIONS[found[2].upper()], subject=found[1].upper())
+            split = split_above(self.path, file)
+            yield Entry(file, _EXPRESSIONS[found[2].upper()], split, subject=found[1].upper())

@@ -144,19 +144,36 @@ def images_in(folder: Path) -> list[Path]:
     )
 
 
-def numbered_folders(root: Path) -> dict[tuple[str, str], Path]:
-    """Return the folders `0`, `1`, … of a tree by split and number; all must have images.
+def split_above(root: Path, path: Path) -> str:
+    """Return the split that the nearest folder above names ("train_set"), or else `train`."""
+    names = (root.resolve().name, *path.relative_to(root).parts[:-1])
+    above = (split_named(name.removesuffix("_set")) for name in reversed(names))
+    return next((split for split in above if split is not None), "train")
 
-    `train/3` is ("train", "3"); without a folder above that names a split it is `train`, too.
+
+def numbered_folders(root: Path) -> list[Path]:
+    """Return the folders `0`, `1`, … of a tree that may be classes.
+
+    Below a folder that names an emotion they are something else, persons most likely.
     """
-    found = {}
-    for folder in sorted(path for path in root.rglob("*") if path.is_dir()):
-        if folder.name.isdecimal():
-            names = (root.resolve().name, *folder.relative_to(root).parts[:-1])
-            above = (split_named(name.removesuffix("_set")) for name in reversed(names))
-            split = next((name for name in above if name is not None), "train")
-            found[split, folder.name] = folder
-    return found
+    return [
+        folder
+        for folder in sorted(path for path in root.rglob("*") if path.is_dir())
+        if folder.name.isdecimal()
+        and not any(
+            canonical(name) for name in folder.relative_to(root).parts if not name.isdecimal()
+        )
+    ]
+
+
+class NumberedTree(ListedImages):
+    """Folders `train/1`, `train/2`, … that are named after the numbers of classes."""
+
+    def entries(self, problems: Problems) -> Iterator[Entry]:
+        """Give the images of all folders."""
+        for folder in numbered_folders(self.path):
+            for file in images_in(folder):
+                yield Entry(file, folder.name, split_above(self.path, file))
 
 
 def cut(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mien.data.problems import Kind, Problems
-from mien.data.readers.listed import Entry, ListedImages, images_in, numbered_folders
+from mien.data.readers.listed import Entry, ListedImages, NumberedTree, images_in, numbered_folders
 from mien.data.splits import split_of_file
 
 _LIST = "list_patition_label.txt"  # spelled so
@@ -53,7 +53,7 @@ class RafDb(ListedImages):
             yield Entry(found, code, split)
 
 
-class RafDbTree(ListedImages):
+class RafDbTree(NumberedTree):
     """The form of Kaggle: `DATASET/train/1` to `7` and `DATASET/test/1` to `7`."""
 
     format = "RAF-DB folders"
@@ -62,11 +62,5 @@ class RafDbTree(ListedImages):
     @classmethod
     def recognizes(cls, path: Path) -> bool:
         """Say whether classes are numbered 1 to 7; FER2013's begin with 0 and end with 6."""
-        numbers = {number for _, number in numbered_folders(path)}
+        numbers = {folder.name for folder in numbered_folders(path)}
         return numbers == set("1234567")
-
-    def entries(self, problems: Problems) -> Iterator[Entry]:
-        """Give the images of all folders."""
-        for (split, code), folder in numbered_folders(self.path).items():
-            for file in images_in(folder):
-                yield Entry(file, code, split)
