@@ -5,6 +5,8 @@ for all models, so that comparisons are paired; and, of each model on its own, a
 with replacement as there are. A bootstrap over k seeds has only (k − 1)/k of the variance between
 them, which is much missing for two or three seeds; so the drawn mean's distance from the mean over
 all seeds is widened by √(k/(k − 1)). With one seed the interval knows of the images alone.
+A share's interval is not narrower than Wilson's, and a difference that is the same in all samples
+has none.
 
 B. Efron, R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 13.
 """

@@ -18,10 +18,10 @@ def overview(results: Sequence[Result]) -> Markup:
     rows = []
     for result in results:
         total = result.accuracy.total if result.accuracy else None
-        ours = f"ours {percent(total.value)}" if total else "ours –"
+        ours = f"● {percent(total.value if total else None)}"
         paper = result.experiment.paper_final
         label = result.experiment.title.removesuffix(", from scratch")
-        shown = f"paper {paper:.1f} · {ours}" if paper is not None else ours
+        shown = f"◇ {paper:.1f}  {ours}" if paper is not None else ours
         rows.append(_row(label, shown, total, paper))
     return dots.dots("Accuracy in percent: ours with interval, and the paper's", rows)
 

@@ -11,7 +11,8 @@ STEPS = 11
 
 _LIGHT = ((247, 250, 253), (0, 74, 128))
 _DARK = ((27, 34, 42), (150, 212, 250))
-_INKS = ("#14191f", "#ffffff")
+# Of black and white one always has a contrast of 4.58 or more.
+_INKS = ("#000000", "#ffffff")
 
 Color = tuple[int, int, int]
 
