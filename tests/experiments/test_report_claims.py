@@ -9,7 +9,8 @@ import pytest
 
 from mien.experiments.report import gather
 from mien.experiments.report.claims.verdicts import about, all_positive
-from mien.experiments.report.figures import Claim, Estimate, Verdict
+from mien.experiments.report.figures import Estimate
+from mien.experiments.report.judgments import Claim, Verdict
 
 TRANSFER = ("resnet50", "senet50", "vgg16", "facenet")
 

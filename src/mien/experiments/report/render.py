@@ -13,7 +13,8 @@ from mien.experiments.plan import GROUPS, PAPER_ENSEMBLE, Group
 from mien.experiments.report import published, text
 from mien.experiments.report.charts import drawn, palette
 from mien.experiments.report.claims.verdicts import FEWEST_SEEDS
-from mien.experiments.report.figures import Report, Result, Verdict
+from mien.experiments.report.figures import Report, Result
+from mien.experiments.report.judgments import Verdict
 from mien.experiments.report.resampling import RESAMPLES
 from mien.files import atomic_write
 

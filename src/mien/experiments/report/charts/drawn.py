@@ -103,9 +103,8 @@ def confusion(result: Result) -> Markup:
 def disagreement(ensemble: EnsembleFigures) -> Markup:
     """Return who disagrees with whom; members by their number."""
     names = [str(number) for number in range(1, len(ensemble.members) + 1)]
-    full = float(ensemble.disagreement.max())
     title = f"{ensemble.title}: percent of images to which two members give different emotions"
-    return matrices.heat(title, ensemble.disagreement, names, names, full=full, left=26)
+    return matrices.heat(title, ensemble.disagreement, names, names, full=0.5, left=26)
 
 
 def subsets(ensemble: EnsembleFigures) -> Markup:

@@ -10,7 +10,7 @@ from mien.experiments.report.claims.courses import stage_two, stagnation
 from mien.experiments.report.claims.differences import class_weights, filters, mask
 from mien.experiments.report.claims.findings import Findings
 from mien.experiments.report.claims.levels import ensemble, pramerdorfer, weak
-from mien.experiments.report.figures import Claim
+from mien.experiments.report.judgments import Claim
 
 
 def judge(findings: Findings) -> tuple[Claim, ...]:

@@ -13,7 +13,7 @@ from mien.experiments.report.claims.findings import (
     stage_gain,
 )
 from mien.experiments.report.claims.verdicts import band, most
-from mien.experiments.report.figures import Claim, Evidence, Figure
+from mien.experiments.report.judgments import Claim, Evidence, Figure
 
 STAGE_TWO = 0.015
 STAGNATION_EPOCH, FEWEST_EPOCHS = 15, 25

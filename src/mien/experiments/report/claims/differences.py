@@ -15,7 +15,7 @@ from mien.experiments.report.claims.findings import (
     with_others,
 )
 from mien.experiments.report.claims.verdicts import PAIR_RULE, about, about_rule, all_positive
-from mien.experiments.report.figures import Claim, Evidence, Verdict
+from mien.experiments.report.judgments import Claim, Evidence, Verdict
 
 MASK, CLASS_WEIGHTS = 0.02, 0.60 - 0.28
 

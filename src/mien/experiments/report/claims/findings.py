@@ -10,14 +10,8 @@ from statistics import fmean
 from mien.emotions import EMOTIONS
 from mien.experiments.plan import EXPERIMENTS, Group
 from mien.experiments.report.claims.verdicts import FEWEST_SEEDS, objection
-from mien.experiments.report.figures import (
-    EnsembleFigures,
-    Estimate,
-    Evidence,
-    Figure,
-    Result,
-    Verdict,
-)
+from mien.experiments.report.figures import EnsembleFigures, Estimate, Result
+from mien.experiments.report.judgments import Evidence, Figure, Verdict
 from mien.experiments.report.pool import Pool
 from mien.experiments.report.run_folder import RunRecord
 

@@ -17,7 +17,7 @@ from mien.experiments.report.claims.findings import (
     with_others,
 )
 from mien.experiments.report.claims.verdicts import about, about_rule, all_positive, objection
-from mien.experiments.report.figures import Claim, Evidence, Figure, Verdict
+from mien.experiments.report.judgments import Claim, Evidence, Figure, Verdict
 from mien.experiments.report.published import PRAMERDORFER
 from mien.experiments.report.resampling import estimate
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mien.experiments.report.figures import Estimate, Result, Verdict
+from mien.experiments.report.figures import Estimate, Result
+from mien.experiments.report.judgments import Verdict
 
 FEWEST_SEEDS = 2
 
