@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "recipes": "mien.cli.recipes:recipes",
     "train": "mien.cli.train:train",
     "evaluate": "mien.cli.evaluate:evaluate",
+    "calibrate": "mien.cli.calibrate:calibrate",
     "embed": "mien.cli.embed:embed",
     "ensemble": "mien.cli.ensemble:ensemble",
     "reproduce": "mien.cli.reproduce:reproduce",

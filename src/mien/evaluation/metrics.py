@@ -154,11 +154,14 @@ def calibration_error(
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     correct = probabilities.argmax(axis=1) == labels
-    inner_edges = np.arange(1, bins) / bins
-    bin_of = np.searchsorted(inner_edges, confidence, side="left")
     # |accuracy − confidence| · n of a bin is |sum of (correct − confidence)| over it.
-    gaps = np.bincount(bin_of, weights=correct - confidence, minlength=bins)
+    gaps = np.bincount(confidence_bins(confidence, bins), weights=correct - confidence)
     return float(np.abs(gaps).sum() / len(labels))
+
+
+def confidence_bins(confidence: NDArray[np.float64], bins: int) -> NDArray[np.intp]:
+    """Return the bin of each confidence, 0 to bins - 1; bin m of M holds (m/M, (m + 1)/M]."""
+    return np.searchsorted(np.arange(1, bins) / bins, confidence, side="left")
 
 
 def _class_metrics(confusion: NDArray[np.int64]) -> tuple[ClassMetrics, ...]:

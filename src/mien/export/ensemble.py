@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from mien.emotions import EMOTIONS
 from mien.errors import MienError
+from mien.evaluation.calibration import Calibration
 from mien.evaluation.ensemble_folder import FILE, EnsembleFolder, Member
 from mien.evaluation.predict import Classifier, EnsembleClassifier
 from mien.export.combining import combining
@@ -44,6 +45,7 @@ def export_ensemble(
     classifier: EnsembleClassifier,
     target: Path | str,
     facts: Mapping[str, Any] | None = None,
+    calibration: Calibration | None = None,
 ) -> float:
     """Write an ensemble as ONNX and check the file against its members as they are.
 
@@ -52,6 +54,7 @@ def export_ensemble(
         classifier: the ensemble, opened.
         target: the `.onnx` to write, whole or not at all.
         facts: what the provenance holds beside what the ensemble knows.
+        calibration: of the ensemble as a whole; its members are taken as they are.
 
     Returns:
         The largest difference of a probability between file and ensemble on random images.
@@ -93,7 +96,7 @@ def export_ensemble(
         **(facts or {}),
     }
     joined = _joined(ensemble, models, preprocessing)
-    return save(joined, classifier, preprocessing, provenance, target)
+    return save(joined, classifier, preprocessing, provenance, target, calibration)
 
 
 def measured(folder: Path) -> dict[str, Any]:

@@ -21,9 +21,11 @@ from torch import Tensor, nn
 
 from mien.emotions import EMOTIONS
 from mien.errors import MienError
+from mien.evaluation.calibration import Calibration
 from mien.evaluation.metrics import evaluate
 from mien.evaluation.predict import Classifier, answer
 from mien.evaluation.predictions import Predictions
+from mien.export.calibrating import add_temperature
 from mien.files import atomic_path
 from mien.images.preprocessing import Preprocessing
 from mien.training.run import Run, TorchClassifier
@@ -48,13 +50,19 @@ class _Exported(nn.Module):
         return probabilities
 
 
-def export_run(run: Run, target: Path | str, facts: Mapping[str, Any] | None = None) -> float:
+def export_run(
+    run: Run,
+    target: Path | str,
+    facts: Mapping[str, Any] | None = None,
+    calibration: Calibration | None = None,
+) -> float:
     """Write a run's best weights as ONNX and check the file against them.
 
     Args:
         run: a trained run.
         target: the `.onnx` to write, whole or not at all.
         facts: what the provenance holds beside what the run knows, such as figures of accuracy.
+        calibration: of the run's best weights; the file gives calibrated probabilities.
 
     Returns:
         The largest difference of a probability between file and network on random images.
@@ -79,7 +87,8 @@ def export_run(run: Run, target: Path | str, facts: Mapping[str, Any] | None = N
     }
     network = run.network()
     model = to_onnx(_Exported(network), shape, ("images", "probabilities"))
-    return save(model, TorchClassifier(network, preprocessing), preprocessing, provenance, target)
+    classifier = TorchClassifier(network, preprocessing)
+    return save(model, classifier, preprocessing, provenance, target, calibration)
 
 
 def save(
@@ -88,15 +97,17 @@ def save(
     preprocessing: Preprocessing,
     provenance: Mapping[str, Any],
     target: Path | str,
+    calibration: Calibration | None = None,
 ) -> float:
     """Write a model with its metadata and check the file against the classifier.
 
     Args:
         model: from `images` to `probabilities`, as `docs/architecture.md` says.
-        classifier: what the file has to compute.
+        classifier: what the file has to compute, before it is calibrated.
         preprocessing: what images go through before the file.
         provenance: plain JSON values.
         target: the `.onnx` to write, whole or not at all.
+        calibration: becomes the last nodes of the file; its record goes into the metadata.
 
     Returns:
         The largest difference of a probability between file and classifier on random images.
@@ -110,6 +121,9 @@ def save(
         "mien.preprocessing": json.dumps(preprocessing.to_dict()),
         "mien.provenance": json.dumps(provenance),
     }
+    if calibration is not None:
+        add_temperature(model, calibration.temperature)
+        metadata["mien.calibration"] = json.dumps(calibration.to_dict())
     del model.metadata_props[:]
     for key, value in metadata.items():
         entry = model.metadata_props.add()
@@ -117,7 +131,7 @@ def save(
     onnx.checker.check_model(model)
     with atomic_path(target) as path:
         onnx.save(model, path)
-        difference = _largest_difference(classifier, preprocessing, path)
+        difference = _largest_difference(classifier, preprocessing, path, calibration)
         if not difference <= TOLERANCE:
             raise MienError(
                 f"the exported file differs from the network by {difference:.1e}, "
@@ -191,7 +205,12 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _largest_difference(classifier: Classifier, preprocessing: Preprocessing, path: Path) -> float:
+def _largest_difference(
+    classifier: Classifier,
+    preprocessing: Preprocessing,
+    path: Path,
+    calibration: Calibration | None,
+) -> float:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     size = preprocessing.size
     shape = (size, size, 3) if preprocessing.color else (size, size)
@@ -200,4 +219,7 @@ def _largest_difference(classifier: Classifier, preprocessing: Preprocessing, pa
     )
     images[0], images[1] = 0, 255
     found = session.run(["probabilities"], {"images": preprocessing(images)})[0]
-    return float(np.abs(found - answer(classifier, images)).max())
+    expected = answer(classifier, images)
+    if calibration is not None:
+        expected = calibration.apply(expected)
+    return float(np.abs(found - expected).max())
