@@ -45,13 +45,18 @@ def recipe_reference() -> str:
     """Return every key of a recipe with its default and its meaning as Markdown."""
     parts = [
         "# Recipe keys",
-        "A recipe is a TOML file; this page lists its keys, made from the code that checks them.\n",
+        "A recipe is a TOML file; this page lists its keys, made from the code that checks them. A "
+        "file may begin with `base`, the name or path of a recipe from which it differs.\n",
     ]
-    parts += _sections(Recipe, "")
+    parts += _sections(Recipe, "", set())
     return "\n".join(parts) + "\n"
 
 
-def _sections(section: type[BaseModel], prefix: str) -> Iterator[str]:
+def _sections(
+    section: type[BaseModel], prefix: str, listed: set[type[BaseModel]]
+) -> Iterator[str]:
+    """Yield a table of a recipe and those inside it; what is `listed` already is not repeated."""
+    listed.add(section)
     meanings = attribute_docs(section)
     yield f"## {'[' + prefix.rstrip('.') + ']' if prefix else 'Top level'}\n"
     yield (inspect.getdoc(section) or "").split("\n\n")[0] + "\n"
@@ -59,7 +64,7 @@ def _sections(section: type[BaseModel], prefix: str) -> Iterator[str]:
     children = []
     for name, field in section.model_fields.items():
         child = section_of(field.annotation)
-        if child is not None:
+        if child is not None and child not in listed:
             children.append((child, f"{prefix}{name}."))
             continue
         default = field.get_default(call_default_factory=True)
@@ -67,7 +72,7 @@ def _sections(section: type[BaseModel], prefix: str) -> Iterator[str]:
         yield f"| `{prefix}{name}` | {shown} | {meanings.get(name, '')} |"
     yield ""
     for child, name in children:
-        yield from _sections(child, name)
+        yield from _sections(child, name, listed)
 
 
 def attribute_docs(section: type[BaseModel]) -> dict[str, str]:
