@@ -25,6 +25,7 @@ function say(text) {
 function fail(error) {
   if (error.name === "AbortError") return;
   if (error.status === 401) {
+    error = new Error("Type in its token, which was printed where the server was started.");
     $("token-form").hidden = false;
     $("token").focus();
   }
@@ -136,8 +137,9 @@ takeToken();
 $("host").textContent = location.host;
 if (obstacle()) {
   cameraButton.disabled = true;
-  $("ways").append(` – ${obstacle()}`);
+  $("ways").append(` ${obstacle()}`);
 }
+$("choose").addEventListener("click", () => file.click());
 file.addEventListener("change", () => {
   take(file.files);
   file.value = ""; // so that the same file can be chosen again

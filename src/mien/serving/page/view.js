@@ -52,8 +52,11 @@ function box(face, index, picture, mirrored) {
   const group = document.createElementNS(SVG, "g");
   group.dataset.emotion = face.emotion;
   const letters = 15 * pixel;
-  const text = `${index + 1} ${face.emotion}`;
-  const label = { width: (text.length * 0.6 + 0.7) * letters, height: 1.4 * letters };
+  let text = `${index + 1} ${face.emotion}`;
+  const long = () => (text.length * 0.6 + 0.7) * letters;
+  // Where faces are small, whole labels would cover their neighbors.
+  if (long() > 1.4 * width) text = `${index + 1}`;
+  const label = { width: long(), height: 1.4 * letters };
   const above = y >= label.height ? y - label.height : y;
   const at = Math.max(0, Math.min(x, picture.width - label.width));
   group.append(
