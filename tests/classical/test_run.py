@@ -204,6 +204,10 @@ def test_landmarks_of_the_caller_s_own_finder(dataset: Dataset, tmp_path: Path) 
         (["augmentation.flip=true"], ["augmentation.flip", "means nothing"]),
         (["optimizer.learning_rate=0.3"], ["optimizer.learning_rate", "means nothing"]),
         (["training.ema=0.9"], ["training.ema"]),
+        (
+            ["model.options.classifier=clusters", "loss.class_weights=balanced"],
+            ["loss.class_weights", "clusters"],
+        ),
         (["model.weights=vggface2"], ["model.weights"]),
         (["model.options="], ["model.options.features: is missing"]),
     ],

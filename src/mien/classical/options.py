@@ -7,10 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from mien.errors import MienError, nearest
-from mien.training.recipe import Recipe, Section, to_table
-
-NAME = "features"
-"""The `model.name` that makes a recipe one of this kind."""
+from mien.training.recipe import FEATURES, Recipe, Section, to_table
 
 Feature = Literal["hog", "lbp", "landmarks", "embedding", "outputs"]
 
@@ -122,7 +119,7 @@ class Features(Section):
 
 def is_classical(recipe: Recipe) -> bool:
     """Say whether a recipe trains a classifier on features and no network."""
-    return recipe.model.name == NAME
+    return recipe.model.name == FEATURES
 
 
 def options_of(recipe: Recipe) -> Features:
@@ -146,11 +143,16 @@ def options_of(recipe: Recipe) -> Features:
         )
     if "lbp" in options.features and options.lbp_grid > recipe.input.size:
         raise MienError("model.options.lbp_grid is larger than input.size")
+    if options.classifier != "svm" and recipe.loss.class_weights != "none":
+        raise MienError(
+            f"loss.class_weights: means nothing to the classifier {options.classifier!r}",
+            hint="take it out, or train an SVM: model.options.classifier=svm",
+        )
     plain = Recipe(summary="", model=recipe.model.model_copy(update={"weights": ""}))
     for key in _differences(to_table(recipe), to_table(plain)):
         if not any(key == heeded or key.startswith(heeded + ".") for heeded in _HEEDED):
             raise MienError(
-                f"{key}: means nothing where model.name is {NAME!r}",
+                f"{key}: means nothing where model.name is {FEATURES!r}",
                 hint="take it out; a classifier on features is fitted, not trained in epochs",
             )
     return options

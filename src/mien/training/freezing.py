@@ -15,7 +15,7 @@ class Freeze:
     itself where nothing does.
 
     Args:
-        network: its parameters' `requires_grad` is set.
+        network: its parameters' `requires_grad` is set, and gradients of before are dropped.
         what: see `mien.training.recipe.Stage`.
 
     Raises:
@@ -24,6 +24,7 @@ class Freeze:
 
     def __init__(self, network: nn.Module, what: str) -> None:
         network.requires_grad_(True)
+        network.zero_grad()  # no optimizer would empty those of what is frozen from now on
         self._still: list[nn.Module] = []
         if what == "nothing":
             return

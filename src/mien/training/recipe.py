@@ -23,6 +23,10 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0)]
 
 
+FEATURES = "features"
+"""The `model.name` of what is no network: a classifier on features (`mien.classical`)."""
+
+
 class Section(BaseModel):
     """A table of a recipe: immutable, and without keys that it does not know."""
 

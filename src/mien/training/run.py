@@ -38,7 +38,7 @@ from mien.evaluation.plots import training_curves
 from mien.files import atomic_path, atomic_write
 from mien.images.preprocessing import Preprocessing
 from mien.models.registry import create
-from mien.training.recipe import Recipe, to_table
+from mien.training.recipe import FEATURES, Recipe, to_table
 from mien.training.recipe import load as load_recipe
 from mien.training.stages import current_stage, stages_of
 from mien.version import __version__
@@ -220,7 +220,16 @@ def _told_as_oserror(kind: type[Exception]) -> Iterator[None]:
 
 
 def build_network(recipe: Recipe) -> nn.Module:
-    """Return the recipe's network with fresh weights."""
+    """Return the recipe's network with fresh weights.
+
+    Raises:
+        MienError: there is no such architecture, or it is a recipe of a classifier on features.
+    """
+    if recipe.model.name == FEATURES:
+        raise MienError(
+            "this is no network but a classifier on features",
+            hint="mien train, evaluate and ensemble take it; what needs a network's layers does not",
+        )
     return create(
         recipe.model.name,
         size=recipe.input.size,

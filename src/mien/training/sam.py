@@ -24,12 +24,14 @@ def uphill(module: nn.Module, rho: float) -> Iterator[None]:
         rho: how far, above 0, as the norm over all parameters.
     """
     moved: list[Tensor] = [p for p in module.parameters() if p.grad is not None]
+    # Copies, not steps taken back: adding and subtracting rounds, and does not undo an infinity,
+    # which scaled gradients of half precision have now and then.
+    places = [parameter.detach().clone() for parameter in moved]
     with torch.no_grad():
         gradients = [p.grad for p in moved if p.grad is not None]
         norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
-        steps: list[Tensor] = [gradient * (rho / (norm + 1e-12)) for gradient in gradients]
-        for parameter, step in zip(moved, steps, strict=True):
-            parameter.add_(step)
+        for parameter, gradient in zip(moved, gradients, strict=True):
+            parameter.add_(gradient * (rho / (norm + 1e-12)))
     for parameter in moved:
         parameter.grad = None
     norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.training]
@@ -42,5 +44,5 @@ def uphill(module: nn.Module, rho: float) -> Iterator[None]:
         for each, momentum in zip(norms, momenta, strict=True):
             each.momentum = momentum
         with torch.no_grad():
-            for parameter, step in zip(moved, steps, strict=True):
-                parameter.sub_(step)
+            for parameter, place in zip(moved, places, strict=True):
+                parameter.copy_(place)

@@ -106,12 +106,13 @@ class Trainer:
         number = self.history[-1].get("stage", 1)
         self._enter(self.stages[int(number) - 1], from_best=False)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.loss.load_state_dict(state["loss"])
+        # A checkpoint from before losses had weights of their own has no such key.
+        self.loss.load_state_dict(state.get("loss", {}))
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        # A run that was killed after its checkpoint lacks the last row.
+        # A run that was killed after its checkpoint lacks what is written after it.
         if self.fabric.is_global_zero:
-            self.run.save_history(self.history)
+            self._write_results()
 
     def _enter(self, stage: ResolvedStage, *, from_best: bool) -> None:
         """Make all that belongs to a stage; its weights are the best so far, or those at hand."""
@@ -211,10 +212,13 @@ class Trainer:
         return agreed
 
     def _keep(self) -> None:
-        """Write the best weights, then the checkpoint, then what can be made from it."""
+        """Write the checkpoint, then what can be made from it.
+
+        In this order: the next stage begins with the best weights, and they must not be those of
+        an epoch that is done again.
+        """
         if not self.fabric.is_global_zero:
             return
-        network = self.average.module if self.average is not None else self.bare_network
         state: Mapping[str, Any] = {
             "network": self.bare_network.state_dict(),
             "average": self.average.state_dict() if self.average is not None else None,
@@ -223,15 +227,20 @@ class Trainer:
             "history": self.history,
         }
         try:
-            if self._is_best():
-                self.run.save_weights(network.state_dict())
             self.run.save_checkpoint(state)
-            self.run.save_history(self.history)
+            self._write_results()
         except OSError as error:
             raise MienError(
                 f"cannot write to {self.run.folder}: {error}; the last good checkpoint is kept",
                 hint=f"make room and continue with: mien train --resume {self.run.folder}",
             ) from error
+
+    def _write_results(self) -> None:
+        """Write the weights, where the last epoch is the best, and the history."""
+        if self._is_best():
+            network = self.average.module if self.average is not None else self.bare_network
+            self.run.save_weights(network.state_dict())
+        self.run.save_history(self.history)
 
     def _is_best(self) -> bool:
         """Whether the last epoch is the best so far, among those of its size."""
