@@ -228,7 +228,7 @@ def build_network(recipe: Recipe) -> nn.Module:
     if recipe.model.name == FEATURES:
         raise MienError(
             "this is no network but a classifier on features",
-            hint="mien train, evaluate and ensemble take it; what needs a network's layers does not",
+            hint="mien train, evaluate and ensemble take it; not what needs layers",
         )
     return create(
         recipe.model.name,
