@@ -33,11 +33,16 @@ def test_exports() -> None:
         "EMOTIONS",
         "SAMPLE",
         "Face",
+        "FaceOptions",
         "MienError",
         "Picture",
         "Recognizer",
         "__version__",
         "analyze",
+        "annotate",
+        "to_dataframe",
+        "to_fer_table",
+        "to_fex",
     ]
     for name in mien.__all__:
         assert getattr(mien, name) is not None

@@ -18,7 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"data", "images"},
     "training": {"data", "images", "models", "evaluation", "weights"},
     "export": {"images", "models", "training", "evaluation"},
-    "recognition": {"images"},
+    "recognition": {"images", "weights"},
     "serving": {"images", "recognition"},
     "weights": {"models"},
     "classical": {"data", "images", "models", "evaluation", "training"},
@@ -53,7 +53,8 @@ def test_every_room_is_listed() -> None:
     assert rooms == ALLOWED.keys() | {"cli"}
 
 
-@pytest.mark.parametrize("room", ["recognition"])
-def test_recognition_names_no_heavy_package(room: str) -> None:
-    for path in (PACKAGE / room).rglob("*.py"):
-        assert not {name.split(".")[0] for name in _imports(path)} & HEAVY, path
+def test_recognition_names_no_heavy_package() -> None:
+    for path in (PACKAGE / "recognition").rglob("*.py"):
+        # Whoever asks for a pandas table has pandas; `test_import` sees that nobody else loads it.
+        allowed = {"pandas"} if path.name in ("adapters.py", "results.py") else set()
+        assert not ({name.split(".")[0] for name in _imports(path)} & HEAVY) - allowed, path

@@ -10,7 +10,10 @@ from mien.errors import MienError
 from mien.version import __version__
 
 if TYPE_CHECKING:
+    from mien.recognition.adapters import to_dataframe, to_fer_table, to_fex
+    from mien.recognition.annotate import annotate
     from mien.recognition.bundled import SAMPLE
+    from mien.recognition.detectors import FaceOptions
     from mien.recognition.recognizer import Recognizer, analyze
     from mien.recognition.results import Face, Picture
 
@@ -18,20 +21,30 @@ __all__ = [
     "EMOTIONS",
     "SAMPLE",
     "Face",
+    "FaceOptions",
     "MienError",
     "Picture",
     "Recognizer",
     "__version__",
     "analyze",
+    "annotate",
+    "to_dataframe",
+    "to_fer_table",
+    "to_fex",
 ]
 
 # What needs OpenCV or onnxruntime is imported when it is first used.
 _LAZY = {
     "SAMPLE": "mien.recognition.bundled",
     "Face": "mien.recognition.results",
+    "FaceOptions": "mien.recognition.detectors",
     "Picture": "mien.recognition.results",
     "Recognizer": "mien.recognition.recognizer",
     "analyze": "mien.recognition.recognizer",
+    "annotate": "mien.recognition.annotate",
+    "to_dataframe": "mien.recognition.adapters",
+    "to_fer_table": "mien.recognition.adapters",
+    "to_fex": "mien.recognition.adapters",
 }
 
 

@@ -70,6 +70,15 @@ def make_model(tmp_path: Path) -> MakeModel:
     return make
 
 
+@pytest.fixture(scope="session")
+def yunet(photos: Path) -> Path:
+    """YuNet's file, which is not part of the repository."""
+    files = sorted((photos.parent / "models").glob("face_detection_yunet_*.onnx"))
+    if not files:
+        pytest.skip("needs YuNet's file of the test data, which is not part of the repository")
+    return files[-1]
+
+
 @pytest.fixture
 def model(make_model: MakeModel) -> Path:
     return make_model()

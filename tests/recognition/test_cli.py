@@ -59,7 +59,7 @@ def test_json_csv_and_annotated_pictures(
     assert [row["status"] for row in rows] == ["ok", "no_face", "unreadable", "unreadable"]
     assert list(rows[0]) == [
         *("image", "status", "face", "x", "y", "width", "height", "detection", "emotion"),
-        *("confidence", *EMOTIONS, "reason"),
+        *("confidence", *EMOTIONS, "verdict", "quality", "reason"),
     ]
     assert [int(rows[0][key]) for key in ("x", "y", "width", "height")] == face["box"]
     assert float(rows[0][face["emotion"]]) == face["confidence"]
@@ -77,6 +77,29 @@ def test_table(run_mien: Run, album: Path, model: Path) -> None:
     assert "no face" in done.stdout
     assert str(album / "face.jpg") in done.stdout
     assert "2 pictures, 1 faces; without a face: 1, unreadable: 0" in done.stderr
+
+
+def test_options_for_faces(run_mien: Run, album: Path, model: Path, tmp_path: Path) -> None:
+    photo = album / "face.jpg"
+    home = {**os.environ, "MIEN_HOME": str(tmp_path / "home")}
+
+    def predict(*options: object) -> Any:
+        return run_mien("predict", photo, "--model", model, *options, env=home)
+
+    plain = predict("--json", "--uncertain-below", 0)
+    assert "mien weights fetch yunet" in plain.stderr
+    assert json.loads(plain.stdout)[0]["faces"][0]["uncertain"] is False
+    sure = predict("--json", "--detector", "haar", "--uncertain-below", 1)
+    assert sure.stderr == ""
+    assert json.loads(sure.stdout)[0]["faces"][0]["uncertain"] is True
+    none = predict("--json", "--detector", "haar", "--min-size", 200)
+    assert json.loads(none.stdout)[0]["status"] == "no_face"
+    table = predict("--detector", "haar", "--uncertain-below", 1).stdout
+    assert "?" in table
+    missing = predict("--detector", "yunet")
+    assert missing.returncode == 1
+    assert "yunet is not on this machine" in missing.stderr
+    assert predict("--margin", 9).returncode == 2
 
 
 def test_crops(run_mien: Run, album: Path, model: Path) -> None:

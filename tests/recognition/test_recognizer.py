@@ -53,9 +53,10 @@ def test_faces_of_a_picture(model: Path) -> None:
 
 
 def test_scores_follow_the_labels_of_the_model(make_model: MakeModel) -> None:
-    plain = mien.Recognizer(make_model("a.onnx")).analyze(PICTURE, detect=False)
+    plain = mien.Recognizer(make_model("a.onnx"), "haar").analyze(PICTURE, detect=False)
     labels = json.dumps(mien.EMOTIONS[::-1])
-    turned = mien.Recognizer(make_model("b.onnx", labels=labels)).analyze(PICTURE, detect=False)
+    other = mien.Recognizer(make_model("b.onnx", labels=labels), "haar")
+    turned = other.analyze(PICTURE, detect=False)
     assert list(turned.faces[0].scores) == list(mien.EMOTIONS)
     forward, backward = (list(p.faces[0].scores.values()) for p in (plain, turned))
     np.testing.assert_allclose(forward, backward[::-1], atol=1e-6)
@@ -64,7 +65,10 @@ def test_scores_follow_the_labels_of_the_model(make_model: MakeModel) -> None:
 def test_result_as_json(model: Path) -> None:
     values = mien.Recognizer(model, detector=two_boxes).analyze(PICTURE).to_dict()
     assert list(values) == KEYS
-    assert list(values["faces"][0]) == ["box", "detection", "emotion", "confidence", "scores"]
+    assert list(values["faces"][0]) == [
+        *("box", "detection", "emotion", "confidence", "scores"),
+        *("uncertain", "quality", "landmarks"),
+    ]
     assert json.loads(json.dumps(values)) == values
     assert type(values["faces"][0]["box"][0]) is int
     assert type(values["faces"][0]["confidence"]) is float
@@ -84,7 +88,7 @@ def test_no_face_is_a_result(model: Path) -> None:
 def test_unreadable_is_a_result(model: Path, tmp_path: Path) -> None:
     path = tmp_path / "notes.jpg"
     path.write_text("no picture")
-    assert mien.Recognizer(model).analyze(path).to_dict() == {
+    assert mien.Recognizer(model, "haar").analyze(path).to_dict() == {
         "image": str(path),
         "status": "unreadable",
         "width": 0,
@@ -96,7 +100,7 @@ def test_unreadable_is_a_result(model: Path, tmp_path: Path) -> None:
 
 def test_without_detection_the_picture_is_the_face(model: Path) -> None:
     image = np.full((48, 48), 200, np.uint8)
-    (face,) = mien.Recognizer(model).analyze(image, detect=False).faces
+    (face,) = mien.Recognizer(model, "haar").analyze(image, detect=False).faces
     assert (face.box, face.detection) == ((0, 0, 48, 48), 1.0)
     np.testing.assert_allclose(list(face.scores.values()), scores_of(image), atol=1e-5)
 
@@ -155,6 +159,35 @@ def test_pictures_are_taken_as_they_are_needed(model: Path) -> None:
 def test_a_detector_that_returns_nonsense_is_named(model: Path) -> None:
     with pytest.raises(MienError, match="a detector returned"):
         mien.Recognizer(model, detector=lambda _: ["face"]).analyze(PICTURE)
+
+
+@pytest.mark.parametrize(("below", "verdicts"), [(0, {"angry", "neutral"}), (1, {"uncertain"})])
+def test_the_verdict_on_an_uncertain_face(model: Path, below: float, verdicts: set[str]) -> None:
+    recognizer = mien.Recognizer(model, detector=two_boxes, uncertain_below=below)
+    faces = recognizer.analyze(PICTURE).faces
+    assert {face.verdict for face in faces} <= verdicts
+    for face in faces:
+        assert face.emotion in mien.EMOTIONS
+        assert face.to_dict()["uncertain"] is (below == 1)
+    with pytest.raises(MienError, match="between 0 and 1"):
+        mien.Recognizer(model, two_boxes, uncertain_below=7)
+
+
+def test_options_reach_detection_and_crop(model: Path) -> None:
+    options = mien.FaceOptions(min_size=25, margin=0.5)
+    recognizer = mien.Recognizer(model, detector=two_boxes, faces=options)
+    (face,) = recognizer.analyze(PICTURE).faces
+    assert face.box == (5, 5, 30, 30)
+    crop = recognizer.classifier.preprocessing([PICTURE[12:27, 12:27]])
+    np.testing.assert_allclose(list(face.scores.values()), scores_of(crop), atol=2e-3)
+
+
+def test_the_size_that_counts_is_that_in_the_full_picture(model: Path) -> None:
+    large = Image.new("RGB", (3200, 1600), "gray")  # searched at half its size
+    for least, found in ((2 * 30, 1), (2 * 30 + 1, 0)):
+        options = mien.FaceOptions(min_size=least, largest=True)
+        recognizer = mien.Recognizer(model, detector=two_boxes, faces=options)
+        assert len(recognizer.analyze(large).faces) == found
 
 
 PNG, JPEG = (io.BytesIO(), io.BytesIO())

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mien.cli.common import Output, json_option, verb_options
-from mien.emotions import EMOTIONS
+from mien.cli.faces import face_options
 from mien.errors import ExitStatus
 
 if TYPE_CHECKING:
+    from mien.recognition.recognizer import Recognizer
     from mien.recognition.results import Picture
-
-COLUMNS: tuple[str, ...] = (
-    *("image", "status", "face", "x", "y", "width", "height", "detection", "emotion", "confidence"),
-    *EMOTIONS,
-    "reason",
-)
-"""The columns of `--csv`; a row a face, or one for a picture without faces."""
 
 
 @click.command(
@@ -32,6 +26,7 @@ Examples:
   mien predict --sample --annotate out     a photo that comes with mien
   mien predict holiday/ *.png --csv faces.csv
   mien predict photo.jpg --json | jq '.[].faces[].emotion'
+  mien predict group.jpg --min-size 40 --min-confidence 0.8 --detector yunet
   mien predict crops/ --no-detect          each picture is one face already""",
 )
 @click.argument("sources", metavar="PHOTO|FOLDER...", nargs=-1)
@@ -41,11 +36,7 @@ Examples:
     help="Also take a photo that comes with mien: NASA's portrait of the astronaut Eileen Collins, "
     "which is in the public domain.",
 )
-@click.option(
-    "--model",
-    metavar="PATH|NAME",
-    help="An exported model, or the name of one that comes with mien (see mien models).",
-)
+@face_options
 @click.option(
     "--no-detect",
     is_flag=True,
@@ -71,7 +62,7 @@ def predict(
     output: Output,
     sources: tuple[str, ...],
     sample: bool,
-    model: str | None,
+    recognizer: Callable[[Output, bool], Recognizer],
     no_detect: bool,
     csv_file: Path | None,
     annotated: Path | None,
@@ -85,9 +76,11 @@ def predict(
     Every picture gets a status: 'ok' (it has faces), 'no_face', or 'unreadable', with the reason.
     One that is unreadable does not stop the others; the exit status is then 1. That no face was
     found is a result, and no error.
+
+    A question mark marks an uncertain emotion (--uncertain-below); "quality" says what makes a
+    face hard to read: small, blurred, dark.
     """
     from mien.recognition.bundled import SAMPLE
-    from mien.recognition.recognizer import Recognizer
     from mien.recognition.sources import annotated_files, find_pictures
 
     if not sources and not sample:
@@ -98,11 +91,11 @@ def predict(
     targets = annotated_files(entries, annotated) if annotated is not None else []
     if not entries:
         output.note("there are no pictures in " + ", ".join(sources))
-    recognizer = Recognizer(model)
+    faces = recognizer(output, not no_detect)
     pictures: list[Picture] = []
     with output.progress("recognizing") as progress:
         paths = [str(entry.path) for entry in entries]
-        for picture in recognizer.analyze_many(paths, detect=not no_detect):
+        for picture in faces.analyze_many(paths, detect=not no_detect):
             if targets and picture.status != "unreadable":
                 _annotate(picture, targets[len(pictures)])
             pictures.append(picture)
@@ -131,6 +124,7 @@ def _write_csv(pictures: Sequence[Picture], file: Path) -> None:
     import csv
 
     from mien.files import atomic_path
+    from mien.recognition.tables import COLUMNS, rows
 
     # A file's name need not be text, so what is none is written as an escape.
     with (
@@ -140,32 +134,14 @@ def _write_csv(pictures: Sequence[Picture], file: Path) -> None:
         writer = csv.DictWriter(out, COLUMNS, restval="")
         writer.writeheader()
         for picture in pictures:
-            writer.writerows(_rows(picture))
-
-
-def _rows(picture: Picture) -> Iterator[dict[str, object]]:
-    """Yield what `--csv` writes for a picture; coordinates are those of the face's box."""
-    common: dict[str, object] = {"image": picture.image, "status": picture.status}
-    if not picture.faces:
-        yield common | ({"reason": picture.reason} if picture.reason else {})
-    for number, face in enumerate(picture.faces, 1):
-        box = dict(zip(("x", "y", "width", "height"), face.box, strict=True))
-        yield {
-            **common,
-            **box,
-            **face.scores,
-            "face": number,
-            "detection": face.detection,
-            "emotion": face.emotion,
-            "confidence": face.confidence,
-        }
+            writer.writerows(rows(picture))
 
 
 def _print(output: Output, pictures: Sequence[Picture]) -> None:
     rows = []
     for picture in pictures:
         if not picture.faces:
-            rows.append((picture.image, "", "", picture.reason or "no face", "", ""))
+            rows.append((picture.image, "", "", picture.reason or "no face", "", "", ""))
         for number, face in enumerate(picture.faces, 1):
             box = ", ".join(str(value) for value in face.box)
             second = sorted(face.scores, key=face.scores.__getitem__)[-2]
@@ -174,14 +150,16 @@ def _print(output: Output, pictures: Sequence[Picture]) -> None:
                     picture.image if number == 1 else "",
                     str(number),
                     box,
-                    face.emotion,
+                    f"{face.emotion}?" if face.uncertain else face.emotion,
                     f"{face.confidence:.0%}",
                     f"{second} {face.scores[second]:.0%}",
+                    " ".join(face.quality),
                 )
             )
     if not pictures:
         return
-    output.table(("picture", "face", "box", "emotion", "confidence", "next"), rows)
+    columns = ("picture", "face", "box", "emotion", "confidence", "next", "quality")
+    output.table(columns, rows)
     statuses = [picture.status for picture in pictures]
     if len(pictures) > 1:
         faces = sum(len(picture.faces) for picture in pictures)

@@ -141,7 +141,7 @@ def _covered(
 def _distance(
     box: _Rectangle, x: NDArray[np.float64], y: NDArray[np.float64], width: int, height: int
 ) -> NDArray[np.float64]:
-    """Return the gap between a box and the panels; far-off centres count a little.
+    """Return the gap between a box and the panels; far-off centers count a little.
 
     They count less across than down: a panel beside a face hides less of a person than one below.
     """

@@ -1,77 +1,151 @@
-"""Where the faces are: what a detector is, what all of them go through, and the choice by name."""
+"""Where the faces are: detectors by name, what all of them go through, and which faces count."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import MienError, nearest
+from mien.recognition.detection import Box, Detection, Detector, Points, suppress
 
-Box: TypeAlias = tuple[float, float, float, float]
-"""x, y, width, height in pixels; x and y are those of the upper left corner."""
+__all__ = [
+    "ADVICE",
+    "DETECTORS",
+    "Detection",
+    "Detector",
+    "FaceOptions",
+    "detect",
+    "detector_by_name",
+]
 
-OVERLAP = 0.4
-"""Of two boxes with a larger intersection over union than this the less certain one is dropped."""
+ADVICE = "faces are found with the Haar detector; YuNet finds more: mien weights fetch yunet"
+"""What `auto` says, once a process, where YuNet's file is missing."""
+
+_advised = False
 
 
 @dataclass(frozen=True)
-class Detection:
-    """A face as a detector sees it.
+class FaceOptions:
+    """Which of the faces that a detector finds count, and how they are cut out.
 
     Attributes:
-        box: x, y, width, height in pixels of the picture; may reach beyond it.
-        score: how sure the detector is, 0 to 1.
-        landmarks: N×2, x and y of points in the face, or None where a detector knows none.
+        min_size: faces whose longer side has fewer pixels of the full picture are left out.
+        min_confidence: the detector's score from which on a face counts, 0 to 1; None leaves it
+            to the detector (YuNet 0.7, Haar 0.5).
+        margin: the side of the crop by the longer side of the box. At 1 a network sees a face as
+            FER2013 shows it; see `mien.recognition.crop`.
+        largest: only the largest face of a picture counts.
+        align: turn each face until its eyes are level, where the detector knows the eyes.
+
+    Raises:
+        MienError: a value is out of its range.
     """
 
-    box: Box
-    score: float = 1.0
-    landmarks: NDArray[np.float32] | None = None
+    min_size: float = 0.0
+    min_confidence: float | None = None
+    margin: float = 1.0
+    largest: bool = False
+    align: bool = False
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_size < np.inf:
+            raise MienError(f"the minimum size of a face must be 0 or more, not {self.min_size}")
+        if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
+            raise MienError(
+                f"the minimum confidence must be between 0 and 1, not {self.min_confidence}"
+            )
+        if not 0.1 <= self.margin <= 4:
+            raise MienError(f"the margin must be between 0.1 and 4, not {self.margin}")
 
-class Detector(Protocol):
-    """Finds faces. Any callable of this form serves, a function of the user's as well."""
-
-    def __call__(self, picture: NDArray[np.uint8], /) -> Iterable[Detection | Sequence[float]]:
-        """Return the faces of a picture in any order.
+    def choose(self, faces: Sequence[Detection], scale: float = 1.0) -> list[Detection]:
+        """Return the faces that count.
 
         Args:
-            picture: uint8, H×W×3, RGB.
-
-        Returns:
-            `Detection`s, or x, y, width, height and perhaps the score as plain numbers.
+            faces: as `detect` returns them.
+            scale: how many pixels of the full picture one of the faces' pixels is.
         """
+        chosen = [
+            face
+            for face in faces
+            if max(face.box[2:]) * scale >= self.min_size
+            and (self.min_confidence is None or face.score >= self.min_confidence)
+        ]
+        if self.largest and chosen:
+            return [max(chosen, key=lambda face: face.box[2] * face.box[3])]
+        return chosen
+
+
+def _haar(min_confidence: float | None) -> Detector:
+    from mien.recognition.haar import HaarDetector
+
+    return HaarDetector() if min_confidence is None else HaarDetector(min_confidence)
+
+
+def _yunet(min_confidence: float | None) -> Detector:
+    from mien.weights.catalog import located
+
+    return _yunet_at(located("yunet"), min_confidence)
+
+
+def _auto(min_confidence: float | None) -> Detector:
+    from mien.weights.catalog import find
+
+    global _advised
+    if find("yunet").path.is_file():
+        return _yunet(min_confidence)
+    if not _advised:
+        _advised = True
+        warnings.warn(ADVICE, stacklevel=4)
+    return _haar(min_confidence)
+
+
+def _yunet_at(file: Path, min_confidence: float | None) -> Detector:
+    from mien.recognition.yunet import YuNetDetector
+
+    return YuNetDetector(file) if min_confidence is None else YuNetDetector(file, min_confidence)
 
 
 # A detector that needs weights or a library of its own becomes a module here and a line there.
-def _haar() -> Detector:
-    from mien.recognition.haar import HaarDetector
-
-    return HaarDetector()
-
-
-DETECTORS: dict[str, Callable[[], Detector]] = {"haar": _haar}
+DETECTORS: dict[str, Callable[[float | None], Detector]] = {
+    "auto": _auto,
+    "haar": _haar,
+    "yunet": _yunet,
+}
 
 
-def detector_by_name(name: str) -> Detector:
-    """Return one of the `DETECTORS`, ready for use.
+def detector_by_name(name: str | os.PathLike[str], min_confidence: float | None = None) -> Detector:
+    """Return a detector, ready for use.
+
+    Args:
+        name: one of the `DETECTORS`, or the path of an .onnx file with YuNet. `auto` is YuNet
+            where `mien weights` has its file, and else Haar, with a warning once a process.
+        min_confidence: the score from which on a face is one; None: the detector's own.
 
     Raises:
-        MienError: there is none of that name.
+        MienError: there is no such detector, or YuNet's file is missing or cannot be used.
     """
-    if name not in DETECTORS:
-        raise MienError(f"unknown detector {name!r}", hint=nearest(name, DETECTORS))
-    return DETECTORS[name]()
+    name = os.fspath(name)
+    if name in DETECTORS:
+        return DETECTORS[name](min_confidence)
+    if name.lower().endswith(".onnx") or Path(name).is_file():
+        return _yunet_at(Path(name), min_confidence)
+    raise MienError(
+        f"unknown detector {name!r}",
+        hint=f"{nearest(name, DETECTORS)}; the path of YuNet's .onnx file serves as well",
+    )
 
 
 def detect(detector: Detector, picture: NDArray[np.uint8]) -> list[Detection]:
     """Return the faces that a detector finds, each once, inside the picture, from left to right.
 
-    Faces whose centres have the same x come from top to bottom.
+    Faces whose centers have the same x come from top to bottom.
 
     Raises:
         MienError: the detector returned something that is no detection.
@@ -82,28 +156,10 @@ def detect(detector: Detector, picture: NDArray[np.uint8]) -> list[Detection]:
     return sorted(unique, key=lambda face: (*_center(face.box), face.box))
 
 
-def suppress(detections: Sequence[Detection], overlap: float = OVERLAP) -> list[Detection]:
-    """Return the detections without those that overlap a more certain one, the surest first."""
-    kept: list[Detection] = []
-    for candidate in sorted(detections, key=lambda face: (-face.score, face.box)):
-        if all(intersection_over_union(candidate.box, face.box) <= overlap for face in kept):
-            kept.append(candidate)
-    return kept
-
-
-def intersection_over_union(one: Sequence[float], other: Sequence[float]) -> float:
-    """Return the area that two boxes share by the area that they cover, 0 to 1."""
-    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / (one[2] * one[3] + other[2] * other[3] - shared)
-
-
 def _as_detection(found: Any) -> Detection:
     if isinstance(found, Detection):
-        return found
+        landmarks = None if found.landmarks is None else _points(found.landmarks)
+        return replace(found, landmarks=landmarks)
     try:
         numbers = tuple(float(number) for number in found)
     except (TypeError, ValueError):
@@ -115,6 +171,15 @@ def _as_detection(found: Any) -> Detection:
         )
     x, y, width, height = numbers[:4]
     return Detection((x, y, width, height), numbers[4] if len(numbers) == 5 else 1.0)
+
+
+def _points(landmarks: Any) -> Points:
+    try:
+        return tuple((float(x), float(y)) for x, y in landmarks)
+    except (TypeError, ValueError) as error:
+        raise MienError(
+            f"a detector returned the landmarks {landmarks!r}", hint="they must be N×2 numbers"
+        ) from error
 
 
 def _clip(face: Detection, width: int, height: int) -> Detection | None:

@@ -1,7 +1,7 @@
 """OpenCV's Haar cascades as a committee: one proposes faces, three have to agree on each.
 
 A Haar cascade (Viola and Jones, CVPR 2001; the three here are Lienhart's, from OpenCV's wheel)
-slides a window over the picture at many sizes and says yes or no. How many neighbouring windows
+slides a window over the picture at many sizes and says yes or no. How many neighboring windows
 say yes is the usual measure of certainty, but on one picture it separates small faces from foliage
 and folds of cloth badly. Here the cascade `alt` proposes with a low demand (two windows). Each
 proposal is cut out, brought to one size, so that counts are comparable, mirrored and turned by
@@ -14,7 +14,7 @@ The proposer found 16 of the 18; 15 of those had 17 to 133 votes, the sixteenth 
 more than 2, except an emperor's head on one of scikit-image's coins (31) and, as they should not,
 faces that are upside down (up to 16). `MIN_VOTES` is the geometric mean of 2 and 17. With it 16 of
 the 18 are found without a false one, each with an intersection over union of 0.6 or more; the
-cascade `default` with OpenCV's usual five neighbours finds 13. These few pictures also chose the
+cascade `default` with OpenCV's usual five neighbors finds 13. These few pictures also chose the
 constants, so expect less elsewhere; on a clip that was not looked at before, its one face was found
 in all of 16 frames and nothing else. Frontal faces only.
 """
@@ -30,7 +30,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.recognition.detectors import Box, Detection, suppress
+from mien.recognition.detection import Box, Detection, suppress
 
 PROPOSER = "alt"
 COMMITTEE = ("alt", "alt2", "default")  # The strictest first: most proposals end there.
@@ -45,19 +45,19 @@ _ANGLES = (-15.0, 0.0, 15.0)
 _PATCH_FACE = 48  # The side of a proposal's box in its patch, in pixels.
 _PATCH_SIDE = 82  # 0.35 of the box as margin around it.
 _FACE_SIZES = (0.6, 1.5)  # By the box: faces that a committee member may see in a patch.
-_NEAR = 0.3  # By the box: how far a window's centre may be from the box's.
+_NEAR = 0.3  # By the box: how far a window's center may be from the box's.
 
 
 class HaarDetector:
     """The committee; may be called from several threads at once.
 
     Args:
-        min_votes: the votes from which on a proposal is a face; its score is then 0.5, and
-            `votes / (votes + min_votes)` in general.
+        min_confidence: the score from which on a proposal is a face, 0 to 1. The score is
+            `votes / (votes + MIN_VOTES)`, so 0.5 asks for `MIN_VOTES`.
     """
 
-    def __init__(self, min_votes: int = MIN_VOTES) -> None:
-        self.min_votes = min_votes
+    def __init__(self, min_confidence: float = 0.5) -> None:
+        self.min_confidence = min_confidence
         # A cv2.CascadeClassifier keeps state while it works, so each thread has its own.
         self._local = threading.local()
 
@@ -90,7 +90,7 @@ class HaarDetector:
                 for window in self._windows(name, patch, angle, mirrored)
             ]
             votes = sum(window[3] for window in found)
-            if votes < self.min_votes:
+            if _score(votes) < self.min_confidence or not votes:
                 return None
             fewest = min(fewest, votes)
             windows += found
@@ -98,13 +98,12 @@ class HaarDetector:
         dx, dy, size = np.average(all_windows[:, :3], axis=0, weights=all_windows[:, 3]) * box[2]
         x = box[0] + box[2] / 2 + dx - size / 2
         y = box[1] + box[3] / 2 + dy - size / 2
-        score = float(fewest / (fewest + self.min_votes))
-        return Detection((float(x), float(y), float(size), float(size)), score)
+        return Detection((float(x), float(y), float(size), float(size)), _score(fewest))
 
     def _windows(
         self, name: str, patch: NDArray[Any], angle: float, mirrored: bool
     ) -> Iterator[tuple[float, float, float, float]]:
-        """Yield centre (dx, dy from the box's), size and number of a cascade's grouped windows."""
+        """Yield center (dx, dy from the box's), size and number of a cascade's grouped windows."""
         smallest, largest = (round(_PATCH_FACE * size) for size in _FACE_SIZES)
         boxes, numbers = self._cascade(name).detectMultiScale2(
             patch,
@@ -136,6 +135,10 @@ class HaarDetector:
             file = Path(cv2.__file__).parent / "data" / f"haarcascade_frontalface_{name}.xml"
             cascades[name] = cv2.CascadeClassifier(str(file))
         return cascades[name]
+
+
+def _score(votes: float) -> float:
+    return votes / (votes + MIN_VOTES)
 
 
 def _box(numbers: Sequence[float], scale: float = 1.0) -> Box:
