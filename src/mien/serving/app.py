@@ -1,25 +1,23 @@
-"""The application: its routes, and how one request to analyze pictures is handled."""
+"""The application: its routes and what they answer."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
-from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from mien.serving.deepface import add_deepface
 from mien.serving.guard import LOOPBACK, Guard
 from mien.serving.metrics import MEDIA_TYPE
 from mien.serving.problems import ProblemError, install
 from mien.serving.schemas import ANALYZE_BODY, Answer, Models, describe_details, problems
-from mien.serving.service import Analyzed, Service
-from mien.serving.uploads import announced, read_uploads
+from mien.serving.service import Service
+from mien.serving.uploads import read_uploads
+from mien.serving.work import handle
 from mien.version import __version__
 
 PAGE = Path(__file__).parent / "page"
@@ -49,6 +47,7 @@ def create_app(
     describe = app.openapi
     app.openapi = lambda: describe_details(describe())  # type: ignore[method-assign]
     _add_analysis(app, service)
+    add_deepface(app, service)
     _add_state(app, service)
     _add_page(app)
     return Guard(app, service.metrics, token, frozenset(name.lower() for name in hosts))
@@ -69,7 +68,7 @@ def _add_analysis(app: FastAPI, service: Service) -> None:
 
         A lone picture that cannot be read is an error; among several it is a result.
         """
-        analyzed = await handle(request, service, search=detect)
+        analyzed = await handle(request, service, read_uploads, search=detect)
         if len(analyzed) == 1 and analyzed[0].problem is not None:
             raise analyzed[0].problem
         pictures = [one.to_dict() for one in analyzed]
@@ -107,49 +106,3 @@ def _add_page(app: FastAPI) -> None:
         return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
 
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
-
-
-async def handle(request: Request, service: Service, *, search: bool) -> list[Analyzed]:
-    """Take a place, receive the pictures, let them be analyzed, and give the place back.
-
-    Raises:
-        ProblemError: there is no place, the body is wrong, or it took too long.
-    """
-    limits = service.limits
-    client = request.client.host if request.client else ""
-    place = service.gate.enter(client, announced(request, limits))
-    jobs: list[Future[Analyzed]] = []
-    deadline = asyncio.get_running_loop().time() + limits.seconds
-    try:
-        try:
-            async with asyncio.timeout_at(deadline):
-                uploads = await read_uploads(request, limits)
-        except TimeoutError as error:
-            raise ProblemError("slow-upload", f"it may take {limits.seconds:g} s") from error
-        jobs = service.submit(uploads, search=search)
-        return await _results(request, jobs, deadline, limits.seconds)
-    finally:
-        for job in jobs:
-            job.cancel()
-        place.leave_after(jobs)
-
-
-async def _results(
-    request: Request, jobs: Sequence[Future[Analyzed]], deadline: float, seconds: float
-) -> list[Analyzed]:
-    """Wait for all jobs, as long as the client waits and there is time."""
-    work = asyncio.gather(*map(asyncio.wrap_future, jobs))
-    # The body has been received: what comes next is that the client goes away.
-    gone = asyncio.ensure_future(request.receive())
-    either: set[asyncio.Future[Any]] = {work, gone}
-    left = deadline - asyncio.get_running_loop().time()
-    try:
-        await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            return work.result()
-        if gone.done():
-            raise ClientDisconnect
-        raise ProblemError("overdue", f"a request may take {seconds:g} s", retry_after=1)
-    finally:
-        gone.cancel()
-        work.cancel()

@@ -47,6 +47,15 @@ class FaceResult(BaseModel):
     emotion: str = Field(description="The likeliest emotion.")
     confidence: float = Field(ge=0, le=1, description="The probability of that emotion.")
     scores: dict[str, float] = Field(description="The probability of every emotion; sum 1.")
+    uncertain: bool = Field(default=False, description="The confidence is below the threshold.")
+    quality: list[str] = Field(
+        default=[], description="What makes it hard to read: small, blurred, dark."
+    )
+    landmarks: list[list[float]] | None = Field(
+        default=None,
+        description="x and y of the person's right eye, left eye, nose, right and left corner of "
+        "the mouth; null where the detector knows none.",
+    )
 
 
 class PictureResult(BaseModel):

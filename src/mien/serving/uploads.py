@@ -44,15 +44,13 @@ async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
         ProblemError: the body is of another kind, malformed, empty, or more than is accepted.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    stream = _bounded(request, limits.upload)
     if kind == "multipart/form-data":
-        uploads = await _multipart(request, stream, limits)
+        uploads = await _multipart(request, limits)
     elif kind == "application/json":
-        content = b"".join([chunk async for chunk in stream])
+        content = await received(request, limits)
         uploads = await asyncio.to_thread(_json, content, limits)
     elif kind.startswith("image/") or kind == "application/octet-stream":
-        content = b"".join([chunk async for chunk in stream])
-        uploads = [Upload("image-1", content)]
+        uploads = [Upload("image-1", await received(request, limits))]
     else:
         raise ProblemError(
             "unknown-format",
@@ -62,6 +60,15 @@ async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
     if not any(upload.content for upload in uploads):
         raise ProblemError("invalid-request", "there is no picture in it")
     return uploads
+
+
+async def received(request: Request, limits: Limits) -> bytes:
+    """Return the whole body of a request.
+
+    Raises:
+        ProblemError: it is larger than an upload may be.
+    """
+    return b"".join([chunk async for chunk in _bounded(request, limits.upload)])
 
 
 async def _bounded(request: Request, most: int) -> AsyncGenerator[bytes, None]:
@@ -84,9 +91,8 @@ class _InMemory(MultiPartParser):
         self.spool_max_size = limits.upload + 1
 
 
-async def _multipart(
-    request: Request, stream: AsyncGenerator[bytes, None], limits: Limits
-) -> list[Upload]:
+async def _multipart(request: Request, limits: Limits) -> list[Upload]:
+    stream = _bounded(request, limits.upload)
     try:
         form: FormData = await _InMemory(request, stream, limits).parse()
     except MultiPartException as error:

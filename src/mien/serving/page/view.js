@@ -32,7 +32,8 @@ export function describe(picture) {
   if (count === 0) return "No face was found.";
   const parts = picture.faces.slice(0, 6).map((face, index) => {
     const name = count === 1 ? "" : `face ${index + 1} `;
-    return `${name}${face.emotion}, ${percent(face.confidence)}`;
+    const perhaps = face.uncertain ? "perhaps " : "";
+    return `${name}${perhaps}${face.emotion}, ${percent(face.confidence)}`;
   });
   const rest = count > 6 ? `; and ${count - 6} more` : "";
   const left = picture.faces_left_out ? ` ${picture.faces_left_out} more were left out.` : "";
@@ -52,7 +53,7 @@ function box(face, index, picture, mirrored) {
   const group = document.createElementNS(SVG, "g");
   group.dataset.emotion = face.emotion;
   const letters = 15 * pixel;
-  let text = `${index + 1} ${face.emotion}`;
+  let text = `${index + 1} ${face.emotion}${face.uncertain ? "?" : ""}`;
   const long = () => (text.length * 0.6 + 0.7) * letters;
   // Where faces are small, whole labels would cover their neighbors.
   if (long() > 1.4 * width) text = `${index + 1}`;
@@ -77,7 +78,8 @@ function element(name, attributes, text) {
 
 function newItem(index, face) {
   const item = document.createElement("li");
-  item.append(document.createElement("h3"), document.createElement("dl"));
+  const hard = document.createElement("p");
+  item.append(document.createElement("h3"), hard, document.createElement("dl"));
   for (const emotion of Object.keys(face.scores)) {
     const row = document.createElement("div");
     row.dataset.emotion = emotion;
@@ -97,7 +99,10 @@ function newItem(index, face) {
 function update(item, face) {
   const index = [...faces.children].indexOf(item);
   item.dataset.emotion = face.emotion;
-  item.firstChild.textContent = `${index + 1}. ${face.emotion} ${percent(face.confidence)}`;
+  const [title, hard] = item.children;
+  const perhaps = face.uncertain ? "perhaps " : "";
+  title.textContent = `${index + 1}. ${perhaps}${face.emotion} ${percent(face.confidence)}`;
+  hard.textContent = face.quality?.length ? `Hard to read: ${face.quality.join(", ")}.` : "";
   for (const row of item.lastChild.children) {
     const score = face.scores[row.dataset.emotion];
     row.classList.toggle("top", row.dataset.emotion === face.emotion);
