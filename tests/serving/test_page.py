@@ -149,9 +149,8 @@ def test_the_webcam_runs_and_stops(page: Page) -> None:
     # Chromium's fake camera shows a green disc, in which there is no face.
     _expect(page.locator("#status")).to_have_text("No face was found.")
     _expect(page.locator("#video")).to_be_visible()
-    page.wait_for_function("document.getElementById('boxes').getAttribute('viewBox') !== null")
     _shot(page, "webcam")
-    assert page.locator("#boxes").get_attribute("viewBox") == "0 0 640 480"
+    _expect(page.locator("#boxes")).to_have_attribute("viewBox", "0 0 640 480")
     before = len(asked)
     page.wait_for_timeout(1000)
     assert len(asked) > before

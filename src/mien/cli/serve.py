@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mien.cli.common import Output, needs, verb_options
+from mien.cli.faces import face_options
+
+if TYPE_CHECKING:
+    from mien.recognition.recognizer import Recognizer
 
 TOKEN_VARIABLE = "MIEN_TOKEN"
 
@@ -47,11 +53,6 @@ Examples:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help=f"Demand the token in this file; the variable {TOKEN_VARIABLE} does the same. Without "
     "either one is made where others can reach the server.",
-)
-@click.option(
-    "--model",
-    metavar="PATH|NAME",
-    help="An exported model, or the name of one that comes with mien (see mien models).",
 )
 @click.option(
     "--workers",
@@ -100,6 +101,7 @@ Examples:
     show_default=True,
     help="Seconds that a request may take.",
 )
+@face_options
 @verb_options
 def serve(
     output: Output,
@@ -107,7 +109,6 @@ def serve(
     port: int,
     names: tuple[str, ...],
     token_file: Path | None,
-    model: str | None,
     workers: int | None,
     max_upload: float,
     max_pixels: float,
@@ -115,6 +116,7 @@ def serve(
     max_pictures: int,
     max_requests: int,
     timeout: float,
+    recognizer: Callable[[Output], Recognizer],
 ) -> None:
     """Serve a page for photos and the webcam, and the HTTP API behind it.
 
@@ -126,7 +128,6 @@ def serve(
     --verbose it writes a line for every request: address, path and status.
     """
     needs("mien serve", "serve")
-    from mien.recognition.recognizer import Recognizer
     from mien.serving.limits import Limits
     from mien.serving.run import bind
     from mien.serving.run import serve as run
@@ -146,7 +147,7 @@ def serve(
     # Pillow warns of large pictures, for which there is a limit here.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     address = bind(host, port, names, _token(token_file))
-    service = Service(Recognizer(model), limits, workers)
+    service = Service(recognizer(output), limits, workers)
     output.result(address.url)
     output.note(f"the model {service.name} is ready; Ctrl-C ends it")
     if address.token is not None:
@@ -158,5 +159,5 @@ def _token(file: Path | None) -> str | None:
     import os
 
     if file is not None:
-        return file.read_text(encoding="utf-8").strip()
+        return file.read_text(encoding="utf-8", errors="replace").strip()
     return os.environ.get(TOKEN_VARIABLE) or None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import secrets
 import socket
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from mien.serving.gate import Gate
 from mien.serving.guard import LOOPBACK
 from mien.serving.service import Service
 
-_SHORTEST_TOKEN = 16
+_TOKEN = re.compile("[!-~]{16,}")
 _KEEP_ALIVE = 30  # seconds that an idle connection stays open
 
 
@@ -47,11 +48,11 @@ def bind(host: str, port: int, names: tuple[str, ...] = (), token: str | None = 
         token: what clients have to send.
 
     Raises:
-        MienError: the address cannot be had, or the token is too short.
+        MienError: the address cannot be had, or the token is too short or none for a header.
     """
-    if token is not None and len(token) < _SHORTEST_TOKEN:
+    if token is not None and not _TOKEN.fullmatch(token):
         raise MienError(
-            f"the token must have at least {_SHORTEST_TOKEN} characters",
+            "the token must have at least 16 characters, of those that a header may have",
             hint=f"a good one: {secrets.token_urlsafe(24)}",
         )
     try:

@@ -150,7 +150,7 @@ cameraButton.addEventListener("click", () => {
 });
 $("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  setToken($("token").value.trim());
+  setToken($("token").value.replace(/[^!-~]/g, "")); // all that a header may have
   $("token").value = "";
   $("token-form").hidden = true;
   again?.();
