@@ -15,18 +15,22 @@ if TYPE_CHECKING:
     from mien.recognition.bundled import SAMPLE
     from mien.recognition.detectors import FaceOptions
     from mien.recognition.recognizer import Recognizer, analyze
-    from mien.recognition.results import Face, Picture
+    from mien.recognition.results import Face, Frame, Picture, TrackedFace
+    from mien.recognition.video import analyze_video
 
 __all__ = [
     "EMOTIONS",
     "SAMPLE",
     "Face",
     "FaceOptions",
+    "Frame",
     "MienError",
     "Picture",
     "Recognizer",
+    "TrackedFace",
     "__version__",
     "analyze",
+    "analyze_video",
     "annotate",
     "to_dataframe",
     "to_fer_table",
@@ -38,9 +42,12 @@ _LAZY = {
     "SAMPLE": "mien.recognition.bundled",
     "Face": "mien.recognition.results",
     "FaceOptions": "mien.recognition.detectors",
+    "Frame": "mien.recognition.results",
     "Picture": "mien.recognition.results",
     "Recognizer": "mien.recognition.recognizer",
+    "TrackedFace": "mien.recognition.results",
     "analyze": "mien.recognition.recognizer",
+    "analyze_video": "mien.recognition.video",
     "annotate": "mien.recognition.annotate",
     "to_dataframe": "mien.recognition.adapters",
     "to_fer_table": "mien.recognition.adapters",

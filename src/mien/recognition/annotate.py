@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from mien.recognition.results import Face, Picture
+from mien.recognition.results import Face, Picture, TrackedFace
 
 # Okabe and Ito's palette, which people with any colour vision can tell apart.
 COLORS: dict[str, str] = {
@@ -50,7 +50,7 @@ class _Style:
         return round(13.2 * self.em), round((7 * 1.4 + 0.9) * self.em)
 
 
-def annotate(pixels: NDArray[np.uint8], picture: Picture) -> Image.Image:
+def annotate(pixels: NDArray[np.uint8], picture: Picture, *, compact: bool = False) -> Image.Image:
     """Return a picture with its faces marked.
 
     Panels go where they cover no face and no other panel, as near to their face as they can; a
@@ -59,13 +59,16 @@ def annotate(pixels: NDArray[np.uint8], picture: Picture) -> Image.Image:
 
     Args:
         pixels: uint8, H×W×3, RGB: the picture upright, at any scale (see `decode`).
-        picture: what was recognized in it.
+        picture: what was recognized in it; a frame of a video as well.
+        compact: labels instead of panels, and nothing enlarged: for the frames of a video, in
+            which panels would jump about.
 
     Returns:
-        RGB; as large as `pixels`, or enlarged to a longer side of `SMALLEST_SIDE`.
+        RGB; as large as `pixels`, or (if not `compact`) enlarged to a longer side of
+        `SMALLEST_SIDE`.
     """
     image = Image.fromarray(pixels)
-    factor = max(SMALLEST_SIDE / max(image.size), 1.0)
+    factor = 1.0 if compact else max(SMALLEST_SIDE / max(image.size), 1.0)
     if factor > 1:
         size = (max(round(image.width * factor), 1), max(round(image.height * factor), 1))
         image = image.resize(size, Image.Resampling.LANCZOS)
@@ -80,7 +83,7 @@ def annotate(pixels: NDArray[np.uint8], picture: Picture) -> Image.Image:
         _outline(draw, box, COLORS[face.emotion], style.line)
     width, height = style.panel
     covered = len(boxes) * width * height / (image.width * image.height)
-    if covered <= _MOST_COVERED and width < image.width and height < image.height:
+    if not compact and covered <= _MOST_COVERED and width < image.width and height < image.height:
         places = _places(boxes, style, image.size)
         for face, box, place in zip(picture.faces, boxes, places, strict=True):
             _leader(draw, box, place, COLORS[face.emotion], style.line)
@@ -210,7 +213,9 @@ def _label(
     draw: ImageDraw.ImageDraw, face: Face, box: _Rectangle, style: _Style, size: tuple[int, int]
 ) -> None:
     """Write emotion and confidence above a box, or inside where there is no room above."""
-    text = f"{face.emotion} {face.confidence:.0%}"
+    text = f"{face.emotion}{'?' if face.uncertain else ''} {face.confidence:.0%}"
+    if isinstance(face, TrackedFace):
+        text = f"{face.track} {text}"
     width, height = draw.textlength(text, font=style.font) + style.em * 0.6, 1.4 * style.em
     left = min(max(box[0], 0), max(size[0] - width, 0))
     top = box[1] - height if box[1] >= height else box[1]

@@ -1,0 +1,134 @@
+"""From a video to a record for every frame: faces, who is who, and scores smoothed over time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+from mien.emotions import EMOTIONS
+from mien.errors import MienError
+from mien.recognition.recognizer import Recognizer
+from mien.recognition.results import Face, Frame, Picture, TrackedFace
+from mien.recognition.stream import StreamFrame, VideoStream
+from mien.recognition.tracking import Smoother, Tracker
+
+SMOOTH = 0.5
+"""The default time constant of smoothing, in seconds."""
+
+MAX_GAP = 1.0
+"""A face that was not seen for so many seconds is forgotten."""
+
+
+def analyze_video(
+    source: str | os.PathLike[str] | int,
+    recognizer: Recognizer | None = None,
+    *,
+    every: int = 1,
+    smooth: float = SMOOTH,
+    pixels: bool = False,
+) -> Iterator[Frame]:
+    """Yield a record for every frame of a video, with faces or without.
+
+    A video that breaks off yields its frames up to there and then one of the status `unreadable`,
+    whose `reason` says so. Memory does not grow with its length.
+
+    Args:
+        source: the path of a video file, or a camera's number.
+        recognizer: what finds and reads the faces; None: the default one.
+        every: take every n-th frame only, the first included; there is no record of the others.
+        smooth: the seconds in which the weight of a face's earlier scores falls to 1/e; 0 takes
+            each frame's scores as they are. The frame's own scores stay in `TrackedFace.raw`.
+        pixels: keep each frame's pixels in its record, for `mien.annotate`.
+
+    Raises:
+        MienError: the video cannot be opened (at once, not at the first frame), or a value is out
+            of its range.
+
+    Example:
+        >>> import mien
+        >>> for frame in mien.analyze_video("talk.mp4", every=5):  # doctest: +SKIP
+        ...     print(frame.seconds, [(face.track, face.emotion) for face in frame.faces])
+    """
+    _check(every, smooth)
+    recognizer = recognizer or Recognizer()
+    stream = VideoStream(source)
+    return _closing(stream, _records(stream, recognizer, every, smooth, pixels))
+
+
+def recognize(
+    stream: VideoStream,
+    recognizer: Recognizer,
+    *,
+    every: int = 1,
+    smooth: float = SMOOTH,
+    pixels: bool = False,
+) -> Iterator[Frame]:
+    """Do what `analyze_video` does with a stream that is open and stays so."""
+    _check(every, smooth)
+    return _records(stream, recognizer, every, smooth, pixels)
+
+
+def _check(every: int, smooth: float) -> None:
+    if every < 1:
+        raise MienError(f"every n-th frame: n must be 1 or more, not {every}")
+    if not 0 <= smooth < float("inf"):
+        raise MienError(f"the seconds of smoothing must be 0 or more, not {smooth}")
+
+
+def _closing(stream: VideoStream, frames: Iterator[Frame]) -> Iterator[Frame]:
+    with stream:
+        yield from frames
+
+
+def _records(
+    stream: VideoStream, recognizer: Recognizer, every: int, smooth: float, pixels: bool
+) -> Iterator[Frame]:
+    tracker, smoother = Tracker(MAX_GAP), Smoother(smooth)
+    last: StreamFrame | None = None
+    for last in stream.read(every):
+        if last.pixels is None:
+            reason = "the frame cannot be decoded"
+            yield Frame(
+                stream.name, "unreadable", 0, 0, (), reason, index=last.index, seconds=last.seconds
+            )
+            continue
+        picture = recognizer.analyze(last.pixels)
+        faces = _tracked(picture, last.seconds, recognizer.uncertain_below, tracker, smoother)
+        yield Frame(
+            stream.name,
+            picture.status,
+            picture.width,
+            picture.height,
+            faces,
+            picture.reason,
+            last.index,
+            last.seconds,
+            last.pixels if pixels else None,
+        )
+    if stream.reason is not None:
+        index, seconds = (0, 0.0) if last is None else (last.index + 1, last.seconds)
+        yield Frame(stream.name, "unreadable", 0, 0, (), stream.reason, index, seconds)
+
+
+def _tracked(
+    picture: Picture, seconds: float, uncertain_below: float, tracker: Tracker, smoother: Smoother
+) -> tuple[TrackedFace, ...]:
+    numbers = tracker.update([face.box for face in picture.faces], seconds)
+    smoother.forget(seconds - tracker.max_gap)
+    faces = []
+    for face, track in zip(picture.faces, numbers, strict=True):
+        raw = dict(face.scores)
+        values = smoother.update(track, list(raw.values()), seconds)
+        scores = dict(zip(EMOTIONS, map(float, values), strict=True))
+        emotion = max(scores, key=scores.__getitem__)
+        smoothed: dict[str, Any] = {
+            "emotion": emotion,
+            "confidence": scores[emotion],
+            "scores": scores,
+            "uncertain": scores[emotion] < uncertain_below,
+        }
+        kept = {part.name: getattr(face, part.name) for part in fields(Face)}
+        faces.append(TrackedFace(**{**kept, **smoothed}, track=track, raw=raw))
+    return tuple(faces)
