@@ -115,7 +115,7 @@ def test_each_fold_is_calibrated_by_the_others() -> None:
 
 
 def test_calibrating_mends_what_is_measured() -> None:
-    before, after = fit(drawn(3000, 2.0, seed=1)).figures()
+    before, after = fit(drawn(3000, 2.0, seed=1)).figures
     assert after.log_loss < before.log_loss - 0.1
     assert after.brier < before.brier
     assert before.calibration_error > 3 * before.error_if_calibrated_range[1]
@@ -161,7 +161,7 @@ def test_the_file_says_what_was_fitted_and_measured(tmp_path: Path) -> None:
         "images": 600,
     }
     assert loaded.measured["temperatures"] == list(found.temperatures)
-    after = found.figures()[1]
+    after = found.figures[1]
     assert loaded.measured["after"]["calibration_error"] == after.calibration_error
     assert loaded.measured["coverage"][0]["coverage"] == 1
     probabilities = found.before.probabilities

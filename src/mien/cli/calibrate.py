@@ -170,7 +170,7 @@ def _print(output: Output, found: Fit, split: str, chosen: Point | None) -> None
     folds = ", ".join(f"{each:.3f}" for each in found.temperatures)
     output.result(f"{split}: {len(found.before):,} images")
     output.result(f"temperature: {found.temperature:.4f} (of the folds: {folds})")
-    before, after = (figures.to_dict() for figures in found.figures())
+    before, after = (figures.to_dict() for figures in found.figures)
     output.table(
         ("figure", "before", "after"),
         [

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +142,9 @@ class Fit:
     before: Predictions
     after: Predictions
 
+    @cached_property
     def figures(self) -> tuple[ConfidenceFigures, ConfidenceFigures]:
-        """Return the figures before and after, both on the same images."""
+        """The figures before and after, both on the same images."""
         first, second = (
             confidence_figures(each.labels, each.probabilities)
             for each in (self.before, self.after)
@@ -155,7 +157,7 @@ class Fit:
 
     def calibration(self) -> Calibration:
         """Return what `mien export` needs, with the figures on held-out folds as a record."""
-        before, after = self.figures()
+        before, after = self.figures
         known = self.before.info
         made_by = {key: known[key] for key in ("model", "model_sha256", "data") if key in known}
         fitted = {

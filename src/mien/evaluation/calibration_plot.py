@@ -41,7 +41,7 @@ def calibration_picture(fit: Fit, path: Path | str, *, title: str) -> None:
     Raises:
         MienError: matplotlib is not installed.
     """
-    before, after = fit.figures()
+    before, after = fit.figures
     figure = new_figure(14.5, 5)
     figure.suptitle(
         f"{title}: {len(fit.before):,} images, temperature {fit.temperature:.3f}, "
