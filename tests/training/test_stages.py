@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from mien.models.registry import create
 from mien.training import loop
 from mien.training.device import Device
 from mien.training.freezing import Freeze
-from mien.training.recipe import Recipe, load, names, validate
+from mien.training.recipe import Loss, Recipe, load, names, validate
 from mien.training.run import Run
 from mien.training.stages import current_stage, epochs_since_best, stages_of
 
@@ -205,6 +206,63 @@ def test_a_run_stopped_in_any_stage_goes_on_bit_for_bit(
     assert broken.is_finished()
     expected = whole.weights()
     assert all(torch.equal(expected[n], t) for n, t in broken.weights().items())
+
+
+@pytest.mark.parametrize("write", [7, 8])
+def test_a_run_killed_between_two_files_of_a_new_stage_goes_on_bit_for_bit(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: int
+) -> None:
+    from mien.training.trainer import Trainer
+
+    # Three files an epoch: the first two of the third, which begins the second stage.
+    monkeypatch.setattr(Trainer, "_is_best", lambda self: True)
+    whole = loop.train(loop.start(_foldnet(*STAGES), dataset, tmp_path / "a"), dataset, CPU)
+    broken = loop.start(_foldnet(*STAGES), dataset, tmp_path / "b")
+    written = itertools.count(1)
+
+    def then_stop(save: Any) -> Any:
+        def stopping(run: Run, content: Any) -> None:
+            save(run, content)
+            if next(written) == write:
+                raise KeyboardInterrupt
+
+        return stopping
+
+    with monkeypatch.context() as patch:
+        for name in ("save_checkpoint", "save_weights", "save_history"):
+            patch.setattr(Run, name, then_stop(getattr(Run, name)))
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(broken, dataset, CPU)
+    loop.train(broken, dataset, CPU)
+    expected = whole.weights()
+    assert all(torch.equal(expected[n], t) for n, t in broken.weights().items())
+    assert len(broken.history()) == 4
+
+
+def test_a_stage_that_freezes_more_than_the_last_has_no_gradients_left_of_it() -> None:
+    network = create("vgg16", size=48, scaling="unit")
+    Freeze(network, "nothing")
+    network(torch.rand(1, 1, 48, 48)).sum().backward()
+    Freeze(network, "backbone")
+    assert all(p.grad is None for p in network.backbone.parameters())  # type: ignore[union-attr]
+
+
+def test_a_checkpoint_from_before_there_were_losses_goes_on(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    recipe = _foldnet().model_copy(update={"loss": Loss()})
+    run = loop.start(recipe, dataset, tmp_path / "run")
+
+    def interrupt(row: dict[str, float]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(run, dataset, CPU, on_epoch=interrupt)
+    state = run.load_checkpoint()
+    assert state is not None
+    del state["loss"]
+    run.save_checkpoint(state)
+    assert loop.train(run, dataset, CPU).is_finished()
 
 
 def test_early_stopping_ends_a_run_and_the_best_weights_stay(
