@@ -66,6 +66,11 @@ def test_overrides(override: str, read) -> None:  # type: ignore[no-untyped-def]
         (HEAD + "[training]\nepochs = 0\n", ["training.epochs", "0"]),
         (HEAD + "[optimizer]\nname = 'sdg'\n", ["optimizer.name", "sdg", "sgd"]),
         (HEAD + "[training]\nsizes=[{start=0.5,size=48},{start=0.1,size=32}]\n", ["ordered"]),
+        (HEAD + "[[stages]]\nname='a'\nepoch=3\n", ["stages.1.epoch", "'epochs'"]),
+        (
+            HEAD + "[[stages]]\nname='a'\n[stages.optimizer]\nlr=1\n",
+            ["stages.1.optimizer.lr", "learning_rate"],
+        ),
         ("[model]\nname = 'cnn5'\n", ["summary", "missing"]),
         ("summary = \n", ["TOML"]),
     ],
@@ -136,10 +141,16 @@ def test_a_recipe_takes_from_its_base_what_it_does_not_say(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("base", "words"),
-    [('"child.toml"', "itself"), ('"no-such"', "no recipe"), ("3", "name or path")],
+    [
+        ('"child.toml"', "itself"),
+        ('"../{folder}/child.toml"', "itself"),
+        ('"no-such"', "no recipe"),
+        ("3", "name or path"),
+    ],
 )
 def test_a_bad_base_is_told(tmp_path: Path, base: str, words: str) -> None:
     child = tmp_path / "child.toml"
+    base = base.format(folder=tmp_path.name)
     child.write_text(f'base = {base}\nsummary = "c"\n')
     with pytest.raises(MienError, match=words):
         load(str(child))

@@ -57,8 +57,8 @@ def load_split(dataset: Dataset, split: str, recipe: Recipe, device: torch.devic
     """Return a split's labeled images on the device, filtered and resized once.
 
     Raises:
-        MienError: the split does not exist, has no labels, or lacks the votes or the source that
-            the recipe names.
+        MienError: the split does not exist, has no labels, or lacks the votes that the recipe
+            names.
     """
     rows = labeled_rows(dataset, split)
     images = recipe.input.preprocessing().cached(np.asarray(dataset.images[rows]))
@@ -70,7 +70,7 @@ def load_split(dataset: Dataset, split: str, recipe: Recipe, device: torch.devic
         to_device_layout(images).to(device),
         torch.from_numpy(labels).to(device),
         torch.from_numpy(targets).to(device),
-        source_weights(dataset, rows, recipe.training.source_weights),
+        np.ones(len(rows)),
     )
 
 
@@ -78,12 +78,14 @@ def load_training_split(dataset: Dataset, recipe: Recipe, device: torch.device) 
     """Return the split that is trained on, or the part of it that the recipe wants.
 
     Raises:
-        MienError: as for `load_split`.
+        MienError: as for `load_split`, `source_weights` and `teacher_shares`.
     """
     training = recipe.training
-    split = load_split(dataset, training.train_split, recipe, device)
+    rows = labeled_rows(dataset, training.train_split)
+    weights = source_weights(dataset, rows, training.source_weights)
+    split = replace(load_split(dataset, training.train_split, recipe, device), weights=weights)
     if training.distill:
-        names = dataset.names[labeled_rows(dataset, training.train_split)]
+        names = dataset.names[rows]
         teachers = teacher_shares(training.distill, names, training.distill_temperature)
         # Cross-entropy is linear in its target: one of the two mixed is the two losses mixed.
         told = torch.from_numpy(teachers).to(device)
@@ -147,7 +149,7 @@ def source_weights(
     """Return how often each row is drawn in an epoch, float64 N; 1 where nothing is said.
 
     Raises:
-        MienError: a weight is for a source that the data set does not have.
+        MienError: a weight is for a source that the data set does not have, or nothing is left.
     """
     drawn = np.ones(len(rows))
     for name, weight in weights.items():
@@ -159,6 +161,11 @@ def source_weights(
                 else "several sources are mixed with: mien data mix",
             )
         drawn[np.asarray(dataset.sources[rows]) == dataset.source_names.index(name)] = weight
+    if not _draws(drawn):
+        raise MienError(
+            "training.source_weights leaves no image to train on",
+            hint="give one of the sources a weight above 0",
+        )
     return drawn
 
 

@@ -310,13 +310,18 @@ def _table(name: str, above: tuple[str, ...]) -> dict[str, Any]:
     beside = Path(name).parent / base
     if Path(name).suffix == ".toml" and beside.is_file():
         base = str(beside)
-    if base in (name, *above):
+    if _place(base) in map(_place, (name, *above)):
         raise MienError(f"the recipe {name} is in the end based on itself: {base}")
     inherited = _table(base, (name, *above))
     # What is said of the base is not said of this one.
     inherited.pop("summary", None)
     inherited.pop("notes", None)
     return _merged(inherited, table)
+
+
+def _place(name: str) -> str:
+    """Return what tells whether two names stand for one recipe, however a path is spelled."""
+    return str(Path(name).resolve()) if Path(name).suffix == ".toml" else name
 
 
 def _text(name: str) -> str:
@@ -387,11 +392,12 @@ def _override(table: dict[str, Any], override: str) -> None:
 
 
 def _explain(problem: Any) -> str:
-    location = [str(part) for part in problem["loc"]]
+    # Rows of a list are counted from 1, as --set does.
+    location = [str(part + 1 if isinstance(part, int) else part) for part in problem["loc"]]
     key = ".".join(location)
     if problem["type"] == "extra_forbidden":
         section: Any = Recipe
-        for part in location[:-1]:
+        for part in (str(part) for part in problem["loc"][:-1] if not isinstance(part, int)):
             field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
             section = section_of(field.annotation) if field is not None else None
         known = list(section.model_fields) if section is not None else []
