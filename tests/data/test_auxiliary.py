@@ -105,6 +105,26 @@ def test_landmarks_cut_out_the_face(tmp_path: Path, write_tree: Tree) -> None:
     assert dataset.images[0].max() == 10  # without landmarks: the middle
 
 
+@pytest.mark.parametrize("text", ["", "1 2 3\n", "a b\n", "nan 1\n"])
+def test_landmarks_that_are_none_are_named(tmp_path: Path, write_tree: Tree, text: str) -> None:
+    root = ck_plus(tmp_path / "CK+", write_tree)
+    file = root / "Landmarks/S005/001/S005_001_00000004_landmarks.txt"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    with pytest.raises(BadRowsError, match=r"S005_001_00000004_landmarks\.txt does not hold"):
+        prepare([root], tmp_path / "out", form=SIZE)
+
+
+def test_a_sequence_of_which_one_frame_is_left_has_it_once(
+    tmp_path: Path, write_tree: Tree
+) -> None:
+    root = ck_plus(tmp_path / "CK+", write_tree)
+    for number in (1, 2, 3):
+        (root / f"cohn-kanade-images/S005/001/S005_001_{number:08d}.png").unlink()
+    found = rows(prepare([root], tmp_path / "out", form=SIZE))
+    assert found["cohn-kanade-images/S005/001/S005_001_00000004.png"] == ("train", "disgust")
+
+
 def test_subjects_for_validation_are_in_no_other_split(tmp_path: Path, write_tree: Tree) -> None:
     files = {
         f"anger/S{subject:03d}_001_{frame:08d}.png": picture(subject + 20 * frame)
@@ -254,6 +274,17 @@ def test_the_lists_of_affectnet(tmp_path: Path, write_tree: Tree) -> None:
     }
     assert prepared.left_out == {"contempt": 1, "none": 1, "uncertain": 1, "non-face": 1}
     assert prepared.dataset.images.min() == 255  # nothing but the face's box
+
+
+def test_what_is_wrong_with_a_list_of_affectnet_is_named(tmp_path: Path, write_tree: Tree) -> None:
+    root = write_tree(tmp_path / "AffectNet", {"1/a.png": picture(9), "1/b.png": picture(9)})
+    rest = "0,0,48,48,1.5;2.5,1,0.1,-0.2"
+    lines = [f"1/a.png,{rest}", f"/1/a.png,{rest}", "1/b.png,nan,0,48,inf,1.5;2.5,1,0.1,-0.2"]
+    (root / "training.csv").write_text("\n".join([HEADER, *lines]) + "\n")
+    with pytest.raises(BadRowsError, match=r"training\.csv:3: '/1/a\.png' is no path within"):
+        prepare([root], tmp_path / "out")
+    # A box that is no box: the middle of the image.
+    assert len(prepare([root], tmp_path / "out", skip_bad=True).dataset) == 2
 
 
 def test_the_arrays_of_affectnet(tmp_path: Path, write_tree: Tree) -> None:

@@ -9,6 +9,7 @@ never been published: there are training and validation.
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +74,10 @@ class AffectNetList(ListedImages):
                         continue
                     values = {name: fields[place].strip() for name, place in places.items()}
                     image = values["subdirectory_filepath"]
+                    if Path(image).anchor:
+                        text = f"{image[:60]!r} is no path within the data set"
+                        problems.add(Kind.FIELDS, self.named(file), lines.line_num, text)
+                        continue
                     root = root or self._root(image, file)
                     yield Entry(root / image, values["expression"], split, box=_box(values))
 
@@ -153,7 +158,8 @@ def _box(values: dict[str, str]) -> tuple[float, float, float, float] | None:
         left, top, width, height = (float(values[name]) for name in _COLUMNS[1:5])
     except ValueError:
         return None
-    return (left, top, width, height) if width > 0 and height > 0 else None
+    known = all(map(math.isfinite, (left, top, width, height))) and width > 0 and height > 0
+    return (left, top, width, height) if known else None
 
 
 def _annotations(root: Path) -> list[Path]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -123,6 +124,16 @@ def left_out_class(name: str) -> str | None:
     """Return which of `LEFT_OUT` a name spells ("7_Contempt"), or None."""
     word = name.strip("0123456789 _-.").casefold()
     return word if word in LEFT_OUT else None
+
+
+def listing_sha256(folder: Path, files: Iterable[Path]) -> str:
+    """Return the SHA-256 of a sorted listing: each file's name, a tab, its size in bytes."""
+    digest = hashlib.sha256()
+    # Paths themselves are sorted otherwise on Windows.
+    for file in sorted(files, key=lambda file: file.relative_to(folder).parts):
+        name = file.relative_to(folder).as_posix()
+        digest.update(f"{name}\t{file.stat().st_size}\n".encode())
+    return digest.hexdigest()
 
 
 def visible(folder: Path, suffix: str = "") -> list[Path]:

@@ -59,12 +59,20 @@ class CkPlus(ListedImages):
                 problems.add(Kind.IMAGE, self.named(file), None, text)
                 continue
             peak = frames[max(len(frames) - self.options.peak_frames, 1) :] or frames
-            for frame in [*frames[:1], *peak]:
+            # A sequence of which one frame is left has no neutral one.
+            for frame in dict.fromkeys([*frames[:1], *peak]):
+                marks = landmarks and _landmarks(frame, landmarks, images)
+                try:
+                    box = _face(marks) if marks else None
+                except ValueError:
+                    text = f"{frame.stem}_landmarks.txt does not hold two numbers a line"
+                    problems.add(Kind.IMAGE, self.named(frame), None, text)
+                    continue
                 yield Entry(
                     path=frame,
                     code=code if frame in peak else "0",
                     subject=frame.name.split("_")[0],
-                    box=_face(frame, landmarks, images),
+                    box=box,
                 )
 
 
@@ -114,16 +122,21 @@ def _code(text: str) -> str | None:
     return str(int(value)) if value in range(8) else None
 
 
-def _face(
-    frame: Path, landmarks: Path | None, images: Path
-) -> tuple[float, float, float, float] | None:
-    """Return the box of a frame's face, or None where there are no landmarks of it."""
-    if landmarks is None:
-        return None
+def _landmarks(frame: Path, landmarks: Path, images: Path) -> Path | None:
+    """Return the file with a frame's landmarks, or None where there is none."""
     file = landmarks / frame.parent.relative_to(images) / f"{frame.stem}_landmarks.txt"
-    if not file.is_file():
-        return None
-    points = np.array(file.read_text().split(), float).reshape(-1, 2)
+    return file if file.is_file() else None
+
+
+def _face(marks: Path) -> tuple[float, float, float, float]:
+    """Return the box of a face by the file with its landmarks.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    points = np.array(marks.read_text(errors="replace").split(), float).reshape(-1, 2)
+    if not np.isfinite(points).all():
+        raise ValueError("a landmark is no number")
     low, high = points.min(axis=0), points.max(axis=0)
     side = float((high - low).max()) * (1 + 2 * _MARGIN)
     left, top = (low + high) / 2 - side / 2

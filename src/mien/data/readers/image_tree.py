@@ -8,7 +8,6 @@ Without splits everything is `train`. In a test split images need no class.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.problems import Kind, Problems
-from mien.data.readers.base import Reader, Rows, hidden, left_out_class, natural, visible
+from mien.data.readers.base import (
+    Reader,
+    Rows,
+    hidden,
+    left_out_class,
+    listing_sha256,
+    natural,
+    visible,
+)
 from mien.data.splits import split_named, split_of_file, split_order
 from mien.emotions import EMOTIONS, UNKNOWN, canonical
 from mien.images.decode import SUFFIXES, UnreadableError, decode_whole
@@ -72,12 +79,8 @@ class ImageTree(Reader):
         return path.is_dir()
 
     def sha256(self) -> str:
-        """Return the SHA-256 of the sorted listing: each image's name, a tab, its size in bytes."""
-        digest = hashlib.sha256()
-        for entry in sorted(self._entries, key=lambda entry: entry.path):
-            name = entry.path.relative_to(self.path).as_posix()
-            digest.update(f"{name}\t{entry.path.stat().st_size}\n".encode())
-        return digest.hexdigest()
+        """Return `listing_sha256` of the images."""
+        return listing_sha256(self.path, (entry.path for entry in self._entries))
 
     def read(self, *, color: bool, problems: Problems) -> Iterator[Rows]:
         """Give the images that decode and have a class, sorted by split, class and name."""

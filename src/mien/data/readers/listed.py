@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.problems import Kind, Problems
-from mien.data.readers.base import Reader, Rows, left_out_class, natural
+from mien.data.readers.base import Reader, Rows, left_out_class, listing_sha256, natural
 from mien.data.splits import split_named
 from mien.emotions import EMOTIONS, canonical
 from mien.images.decode import SUFFIXES, UnreadableError, decode_whole
@@ -61,12 +61,8 @@ class ListedImages(Reader):
         """Give all images, whatever their class, and add what is bad in the lists."""
 
     def sha256(self) -> str:
-        """Return the SHA-256 of the sorted listing: each file's name, a tab, its size in bytes."""
-        digest = hashlib.sha256()
-        for file in sorted(path for path in self.path.rglob("*") if path.is_file()):
-            name = file.relative_to(self.path).as_posix()
-            digest.update(f"{name}\t{file.stat().st_size}\n".encode())
-        return digest.hexdigest()
+        """Return `listing_sha256` of all files."""
+        return listing_sha256(self.path, (f for f in self.path.rglob("*") if f.is_file()))
 
     def read(self, *, color: bool, problems: Problems) -> Iterator[Rows]:
         """Give the images that decode and whose class is one of the seven."""
