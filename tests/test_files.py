@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mien.errors import MienError
-from mien.files import atomic_directory, atomic_path, atomic_write, sha256
+from mien.files import atomic_directory, atomic_path, atomic_write, relative, sha256
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -104,3 +104,15 @@ def test_sha256_is_hashlibs(tmp_path: Path) -> None:
     content = os.urandom(100_000)
     (tmp_path / "a").write_bytes(content)
     assert sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_relative_path_leads_from_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert relative(tmp_path / "data" / "a", tmp_path / "runs" / "b") == "../../data/a"
+
+    def other_drive(path: object, start: object) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(os.path, "relpath", other_drive)
+    assert relative(tmp_path / "a", tmp_path / "b") == (tmp_path / "a").as_posix()

@@ -71,6 +71,18 @@ def atomic_directory(target: Path | str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def relative(path: Path | str, folder: Path | str) -> str:
+    """Return a path as it is seen from a folder, with `/`, so that both can be moved together.
+
+    On another drive of Windows, from which no such path leads, it is the absolute path.
+    """
+    path = Path(path).resolve()
+    try:
+        return Path(os.path.relpath(path, Path(folder).resolve())).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
 def sha256(path: Path | str) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
     with Path(path).open("rb") as file:

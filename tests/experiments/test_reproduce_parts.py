@@ -253,6 +253,17 @@ def test_the_picture_shows_run_epoch_accuracies_and_counts(tmp_path: Path) -> No
     assert "1 running, 1 to do, 1 failed, about 40 s left" in text
 
 
+def test_events_at_one_tick_of_a_coarse_clock_tell_no_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, running, _ = _watched(tmp_path)
+    monkeypatch.setattr(view.time, "monotonic", lambda: 5.0)
+    watch.started(running, CPU)
+    for done in (1, 400):
+        watch.heard(running, {"steps": done, "of": 400})
+    assert watch.current[running.name].left is None
+
+
 def test_lines_tell_starts_and_ends(tmp_path: Path) -> None:
     watch, running, failed = _watched(tmp_path)
     lines: list[str] = []

@@ -13,7 +13,6 @@ What differs from the folder of a network's run:
 from __future__ import annotations
 
 import datetime
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -40,7 +39,7 @@ from mien.classical.options import is_classical, options_of
 from mien.classical.parts import Array, transformed
 from mien.data.cache import Dataset
 from mien.errors import MienError
-from mien.files import sha256
+from mien.files import relative, sha256
 from mien.progress import Progress, silent
 from mien.training.batches import labeled_rows, stratified
 from mien.training.recipe import Input, Recipe
@@ -72,7 +71,7 @@ def start(
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=epochs)})
     data: dict[str, Any] = {"checksum": dataset.checksum, "images": len(dataset)}
     if data_folder is not None:
-        data["folder"] = os.path.relpath(Path(data_folder).resolve(), Path(folder).resolve())
+        data["folder"] = relative(data_folder, folder)
     info: dict[str, Any] = {"data": data, "started": _now(), "seed": recipe.training.seed}
     if network is not None:
         weights = sha256(network.weights_file)

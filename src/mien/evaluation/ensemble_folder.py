@@ -8,7 +8,6 @@ of, so that a member that was moved or trained again does not go unnoticed.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from mien.errors import MienError
 from mien.evaluation.ensemble import Combiner
-from mien.files import atomic_write, sha256
+from mien.files import atomic_write, relative, sha256
 from mien.version import __version__
 
 FILE = "ensemble.json"
@@ -108,17 +107,14 @@ class EnsembleFolder:
         return cls(combiner, members, values.get("fitted"))
 
     def _to_dict(self, base: Path) -> dict[str, Any]:
-        def relative(path: Path) -> str:
-            return Path(os.path.relpath(path.resolve(), base)).as_posix()
-
         return {
             "format": FORMAT,
             "combiner": self.combiner.to_dict(),
             "members": [
                 {
                     "title": each.title,
-                    "source": relative(each.source),
-                    "weights": relative(each.weights),
+                    "source": relative(each.source, base),
+                    "weights": relative(each.weights, base),
                     "sha256": each.sha256,
                 }
                 for each in self.members

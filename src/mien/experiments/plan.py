@@ -101,7 +101,12 @@ _FILTERS = {
 def _road_map(network: str, plain: str, title: str, group: Group) -> tuple[Experiment, ...]:
     return (
         Experiment(plain, f"{title}, augmentation, no filter", group),
-        Experiment(f"{network}-no-augmentation", f"{title}, no augmentation, no filter", group, baseline=plain),
+        Experiment(
+            f"{network}-no-augmentation",
+            f"{title}, no augmentation, no filter",
+            group,
+            baseline=plain,
+        ),
         *(
             Experiment(f"{network}-{name}", f"{title} + {what}", group, baseline=plain)
             for name, what in _FILTERS.items()

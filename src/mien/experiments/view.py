@@ -60,7 +60,7 @@ class Watch:
             current.doing = f"epoch {min(len(task.history) + 1, task.epochs)}/{task.epochs}"
             if current.first is None:
                 current.first = done, now
-            elif done > current.first[0]:
+            elif done > current.first[0] and now > current.first[1]:
                 rate = (done - current.first[0]) / (now - current.first[1])
                 current.left = (total - done) / rate
         elif "predicting" in event:

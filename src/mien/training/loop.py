@@ -8,7 +8,6 @@ machine's CPU, bit for bit.
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 
 from mien.data.cache import Dataset
 from mien.errors import MienError
+from mien.files import relative
 from mien.progress import Progress, silent
 from mien.training.batches import labeled_rows, source_weights, vote_shares
 from mien.training.device import Device, is_first_process
@@ -50,7 +50,7 @@ def start(
     run = Run(folder)
     data: dict[str, Any] = {"checksum": dataset.checksum, "images": len(dataset)}
     if data_folder is not None:
-        data["folder"] = os.path.relpath(Path(data_folder).resolve(), Path(folder).resolve())
+        data["folder"] = relative(data_folder, folder)
     # Fabric runs the whole program once for each device; the first process makes the folder.
     if is_first_process():
         run.create(
