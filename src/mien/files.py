@@ -65,6 +65,8 @@ def atomic_directory(target: Path | str) -> Iterator[Path]:
             if path.is_file():
                 _sync(path)
         temporary.chmod(0o777 & ~_umask())
+        if target.is_dir():
+            target.rmdir()  # it is empty, and Windows puts no folder in the place of one
         temporary.replace(target)
         _sync(target.parent)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -167,6 +168,25 @@ def test_features_of_a_network(
     assert images.shape == (5, 32, 32)
     width = classifier.features(images).shape[1]
     assert width == (7 if recipe == "network-stacked-svm" else 8)
+
+
+def test_a_run_whose_network_could_not_be_copied_is_not_begun(
+    dataset: Dataset, network_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = load("network-svm", [f"model.options.network={network_run}"])
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    (tmp_path / "run").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", full)
+        with pytest.raises(OSError, match="No space left"):
+            start(recipe, dataset, tmp_path / "run")
+    assert not list((tmp_path / "run").iterdir())
+    assert start(recipe, dataset, tmp_path / "run").recipe_file.is_file()
+    with pytest.raises(MienError, match="--resume"):
+        start(recipe, dataset, tmp_path / "run")
 
 
 def test_landmarks_of_the_caller_s_own_finder(dataset: Dataset, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from mien.data import cache
 from mien.errors import MienError
-from mien.experiments import folders, view
+from mien.experiments import folders, pool, view
 from mien.experiments.estimate import Estimates, estimates_of, in_words, together
 from mien.experiments.plan import EXPERIMENTS, Experiment, select
 from mien.experiments.pool import Slot, slots_of
@@ -275,3 +275,15 @@ def test_lines_tell_starts_and_ends(tmp_path: Path) -> None:
     assert lines[0].startswith("foldnet-micro, seed 0: starts on CPU")
     assert "failed: it was killed (SIGKILL)" in lines[2]
     assert "done, validation accuracy 61.00%, 20 s of training" in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (-9, "it was killed (SIGKILL; was the memory used up?)"),
+        (-40, "it was killed (signal 40)"),
+        (3, "it ended with the status 3"),
+    ],
+)
+def test_a_child_s_end_is_told_without_its_log(tmp_path: Path, status: int, reason: str) -> None:
+    assert pool._reason(status, tmp_path / "removed.txt", 7) == reason

@@ -15,6 +15,7 @@ from mien.data import cache
 from mien.emotions import EMOTIONS
 from mien.evaluation.predictions import Predictions
 from mien.export.onnx import export_run, measured
+from mien.files import sha256
 from mien.images.preprocessing import Preprocessing
 from mien.training import loop
 from mien.training.recipe import load
@@ -72,7 +73,10 @@ def test_the_figures_of_the_run_s_own_predictions_go_along(run: Run, tmp_path: P
     probabilities = np.eye(7, dtype=np.float32)[labels]
     probabilities[0] = np.roll(probabilities[0], 1)
     file = run.folder / "predictions" / "validation.parquet"
-    Predictions(names, labels, probabilities, {}).save(file)
+    Predictions(names, labels, probabilities, {"model_sha256": "0" * 64}).save(file)
+    assert measured(run) == {}  # of other weights
+    info = {"model_sha256": sha256(run.weights_file)}
+    Predictions(names, labels, probabilities, info).save(file)
     accuracy = measured(run)["accuracy"]
     assert accuracy["images"] == 16
     assert accuracy["accuracy"] == 15 / 16

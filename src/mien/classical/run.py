@@ -39,7 +39,7 @@ from mien.classical.options import is_classical, options_of
 from mien.classical.parts import Array, transformed
 from mien.data.cache import Dataset
 from mien.errors import MienError
-from mien.files import relative, sha256
+from mien.files import atomic_directory, relative, sha256
 from mien.progress import Progress, silent
 from mien.training.batches import labeled_rows, stratified
 from mien.training.recipe import Input, Recipe
@@ -78,20 +78,16 @@ def start(
         info["network"] = {"run": network.folder.resolve().name, "weights_sha256": weights}
     if options.landmarks:
         info["landmarks"] = {"sha256": sha256(options.landmarks)}
-    run = Run(folder)
-    run.create(recipe, info | {"sessions": []})
-    if network is not None:
-        copy = network_copy(run)
-        copy.folder.mkdir()
-        for source, target in (
-            (network.recipe_file, copy.recipe_file),
-            (network.info_file, copy.info_file),
-            (network.weights_file, copy.weights_file),
-        ):
-            shutil.copyfile(source, target)
-    if options.landmarks:
-        shutil.copyfile(options.landmarks, landmarks_copy(run))
-    return run
+    Run(folder).check_new()
+    # A run without its copies could not be gone on with: all of it, or nothing.
+    with atomic_directory(folder) as temporary:
+        run = Run(temporary)
+        run.create(recipe, info | {"sessions": []})
+        if network is not None:
+            _copy(network, network_copy(run))
+        if options.landmarks:
+            shutil.copyfile(options.landmarks, landmarks_copy(run))
+    return Run(folder)
 
 
 def train(
@@ -192,6 +188,16 @@ def _row(candidate: Candidate, train: NDArray[np.uint8], validation: NDArray[np.
         "validation_accuracy": accuracy(candidate.validation, validation),
         "seconds": 0,
     }
+
+
+def _copy(network: Run, copy: Run) -> None:
+    copy.folder.mkdir()
+    for source, target in (
+        (network.recipe_file, copy.recipe_file),
+        (network.info_file, copy.info_file),
+        (network.weights_file, copy.weights_file),
+    ):
+        shutil.copyfile(source, target)
 
 
 def _usable_network(folder: str) -> Run:

@@ -163,11 +163,13 @@ def _reason(status: int, log: Path, begin: int) -> str:
     if status == 0:
         return ""
     if status < 0:
-        name = signal.Signals(-status).name
+        known = {each.value for each in signal.Signals}  # not all of the real-time signals
+        name = signal.Signals(-status).name if -status in known else f"signal {-status}"
         cause = "; was the memory used up?" if -status == 9 else ""
         return f"it was killed ({name}{cause})"
-    with log.open("rb") as file:
+    said: list[str] = []
+    with contextlib.suppress(OSError), log.open("rb") as file:  # it may have been removed
         file.seek(begin)
         lines = file.read().decode(errors="replace").split("\n")
-    said = [line.strip() for line in lines if line.strip()]
+        said = [line.strip() for line in lines if line.strip()]
     return said[-1] if said else f"it ended with the status {status}"

@@ -26,7 +26,7 @@ from mien.evaluation.metrics import evaluate
 from mien.evaluation.predict import Classifier, answer
 from mien.evaluation.predictions import Predictions
 from mien.export.calibrating import add_temperature
-from mien.files import atomic_path
+from mien.files import atomic_path, sha256
 from mien.images.preprocessing import Preprocessing
 from mien.training.run import Run, TorchClassifier
 from mien.version import __version__
@@ -143,17 +143,20 @@ def save(
 def measured(run: Run) -> dict[str, Any]:
     """Return the figures of a run's own predictions for its validation split, as provenance.
 
-    They are those that `mien evaluate RUN` wrote after the weights; without them, nothing.
+    They are those that `mien evaluate RUN` wrote with these weights; without them, nothing.
     """
     return figures(run.folder, run.recipe().training.validation_split, run.weights_file)
 
 
 def figures(folder: Path, split: str, weights: Path) -> dict[str, Any]:
-    """Return the figures of the predictions in a folder, where they are newer than the weights."""
+    """Return the figures of the predictions in a folder that were made with these weights."""
     file = folder / "predictions" / f"{split}.parquet"
-    if not file.is_file() or file.stat().st_mtime < weights.stat().st_mtime:
+    if not file.is_file():
         return {}
-    metrics = evaluate(Predictions.load(file))
+    predictions = Predictions.load(file)
+    if predictions.info.get("model_sha256") != sha256(weights):
+        return {}
+    metrics = evaluate(predictions)
     return {
         "accuracy": {
             "split": split,

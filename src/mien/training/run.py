@@ -65,14 +65,22 @@ class Run:
         Raises:
             MienError: the folder holds something already.
         """
+        self.check_new()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        atomic_write(self.info_file, json.dumps(info, indent=2) + "\n")
+        atomic_write(self.recipe_file, tomli_w.dumps(to_table(recipe)))
+
+    def check_new(self) -> None:
+        """Refuse a folder that holds something already.
+
+        Raises:
+            MienError: it does.
+        """
         if self.folder.exists() and any(self.folder.iterdir()):
             raise MienError(
                 f"{self.folder} is not empty; a run never overwrites another",
                 hint=f"go on with it: mien train --resume {self.folder}, or choose another --out",
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(self.info_file, json.dumps(info, indent=2) + "\n")
-        atomic_write(self.recipe_file, tomli_w.dumps(to_table(recipe)))
 
     def recipe(self) -> Recipe:
         """Return the recipe of the run.
