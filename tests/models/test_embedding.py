@@ -12,13 +12,19 @@ from mien.models.registry import architectures, create
 
 WIDTHS = {
     "cnn5": 512,
+    "convnext": 192,
     "foldnet": 192,
+    "inception": 384,
     "inception_resnet_v1": 512,
+    "mobilenet": 160,
+    "repvgg": 160,
     "resnet50": 2048,
+    "se_preresnet": 256,
     "senet50": 2048,
     "squeezenet1_0": 512,
     "squeezenet1_1": 512,
     "vgg16": 512,
+    "vgg_bn": 256,
 }
 NAMES = sorted(architectures())
 LINEAR = [name for name in NAMES if not name.startswith("squeezenet")]

@@ -139,6 +139,8 @@ def kind_of(module: nn.Module) -> str:
             return f"{_sides(module.kernel_size)} average pooling{_stride(module.stride)}"
         case nn.BatchNorm2d() | nn.BatchNorm1d():
             return "batch norm"
+        case nn.LayerNorm():
+            return "layer norm"
         case nn.PixelUnshuffle():
             return f"{_sides(module.downscale_factor)} pixels to channels"
         case nn.Dropout():
