@@ -1,9 +1,11 @@
 """How much `mien serve` takes: requests a second and latencies over loopback, by clients at once.
 
     python benchmarks/serve.py [--photo FILE] [--seconds 10] [--clients 1 8 64] [--workers N]
+                               [--detector NAME]
 
 Starts a server of its own. Each client keeps one connection and sends the photo again as soon as it
-has its answer. Prints the answers by status, and the server's memory after each round: with
+has its answer. Prints also the server's CPU time for each result, which other work on the machine
+disturbs less, the answers by status, and the server's memory after each round: with
 `--seconds 600` it shows whether it stays bounded. The clients run in this one process and share
 the machine with the server.
 """
@@ -45,6 +47,14 @@ def megabytes(pid: int, field: str) -> float:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith(f"{field}:"):
                 return int(line.split()[1]) / 1024
+    return float("nan")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process has used, by Linux; nan elsewhere."""
+    with contextlib.suppress(OSError):
+        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
     return float("nan")
 
 
@@ -94,27 +104,30 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--detector", default="auto")
     arguments = parser.parse_args()
     photo = arguments.photo.read_bytes()
     print(
         f"{platform.machine()}, {os.cpu_count()} cores; {arguments.photo.name}, {len(photo):,} "
         f"bytes; {arguments.seconds:g} s a row"
     )
-    print("clients  requests/s     p50 ms     p99 ms  memory MB  peak MB  statuses")
-    options = ["--workers", str(arguments.workers)] if arguments.workers else []
+    print("clients  requests/s     p50 ms     p99 ms   CPU ms  memory MB  peak MB  statuses")
+    options = ["--detector", arguments.detector]
+    if arguments.workers:
+        options += ["--workers", str(arguments.workers)]
     with server(*options) as (url, pid):
         asyncio.run(load(url, photo, 1, 1))
         for clients in arguments.clients:
-            start = time.perf_counter()
+            start, used = time.perf_counter(), cpu_seconds(pid)
             made = asyncio.run(load(url, photo, clients, arguments.seconds))
-            elapsed = time.perf_counter() - start
+            elapsed, used = time.perf_counter() - start, cpu_seconds(pid) - used
             times = sorted(value for client in made for value in client.seconds)
             statuses = sum((client.statuses for client in made), Counter[str]())
             percentiles = statistics.quantiles(times, n=100) if len(times) > 1 else times * 99
             print(
                 f"{clients:7} {len(times) / elapsed:11.1f} {percentiles[49] * 1e3:10.1f} "
-                f"{percentiles[98] * 1e3:10.1f} {megabytes(pid, 'VmRSS'):10.0f} "
-                f"{megabytes(pid, 'VmHWM'):8.0f}  {dict(statuses)}"
+                f"{percentiles[98] * 1e3:10.1f} {used / max(len(times), 1) * 1e3:8.1f} "
+                f"{megabytes(pid, 'VmRSS'):10.0f} {megabytes(pid, 'VmHWM'):8.0f}  {dict(statuses)}"
             )
 
 

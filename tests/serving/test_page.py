@@ -92,7 +92,7 @@ def test_a_photo_gets_boxes_and_seven_bars_for_each_face(page: Page) -> None:
     face = page.locator("#faces > li")
     _expect(face).to_have_count(1)
     assert face.locator("dt").all_inner_texts() == list(EMOTIONS)
-    assert face.locator("dd").nth(EMOTIONS.index("happy")).inner_text() == "92 %"
+    assert face.locator("dd").nth(EMOTIONS.index("happy")).inner_text() == "92\u00a0%"
     _shot(page, "photo")
     # The box lies where it says: at the same part of the shown picture as of the file's 512 pixels.
     picture, box = page.locator("#photo").bounding_box(), page.locator(".box").bounding_box()

@@ -90,6 +90,22 @@ def test_a_client_that_goes_or_dawdles_gives_its_place_back(start_server: StartS
     assert "Traceback" not in server.process.communicate()[1]
 
 
+def test_what_is_no_http_and_who_says_nothing(start_server: StartServer) -> None:
+    server = start_server("--timeout", "1")
+    parts = urlsplit(server.url)
+    where = (str(parts.hostname), int(parts.port or 0))
+    with socket.create_connection(where, timeout=30) as garbage:
+        garbage.sendall(b"\x16\x03\x01 this is TLS\r\n\r\n")
+        answer = b"".join(iter(lambda: garbage.recv(4096), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in head
+    assert json.loads(body)["title"] == "Bad Request"
+    with socket.create_connection(where, timeout=30) as silent:
+        silent.sendall(b"GET / HTTP/1.1\r\nHos")
+        assert silent.recv(100) == b""
+
+
 def test_many_at_once_are_answered_or_refused_and_refusals_arrive_whole(
     start_server: StartServer, photo: bytes
 ) -> None:

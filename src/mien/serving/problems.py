@@ -86,9 +86,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
-        title = HTTPStatus(error.status_code).phrase
-        detail = f"{request.method} {request.url.path}: {title.lower()}"
-        return _response(error.status_code, "about:blank", title, detail, headers=error.headers)
+        phrase = HTTPStatus(error.status_code).phrase.lower()
+        detail = f"{request.method} {request.url.path}: {phrase}"
+        return plain(error.status_code, detail, error.headers)
 
     @app.exception_handler(ClientDisconnect)
     async def _gone(request: Request, error: ClientDisconnect) -> Response:
@@ -97,9 +97,12 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _defect(request: Request, error: Exception) -> JSONResponse:
         # What was sent may be in the message of an error, so only the place is told.
-        return _response(
-            500, "about:blank", "Internal Server Error", "a defect of the server; its log says more"
-        )
+        return plain(500, "a defect of the server; its log says more")
+
+
+def plain(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Return the answer that tells a problem of which the status says all."""
+    return _response(status, "about:blank", HTTPStatus(status).phrase, detail, headers=headers)
 
 
 def invalid(errors: Sequence[Any]) -> ProblemError:

@@ -15,6 +15,7 @@ from mien.errors import MienError, of_the_system
 from mien.serving.app import create_app
 from mien.serving.gate import Gate
 from mien.serving.guard import LOOPBACK
+from mien.serving.protocol import protocol
 from mien.serving.service import Service
 
 _TOKEN = re.compile("[!-~]{16,}")
@@ -84,7 +85,7 @@ def serve(service: Service, address: Address, *, log: bool = False) -> None:
     """
     config = uvicorn.Config(
         create_app(service, address.token, address.hosts),
-        http="h11",
+        http=protocol(service.limits.seconds),
         ws="none",
         lifespan="off",
         log_level="info" if log else "error",

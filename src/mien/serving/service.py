@@ -8,7 +8,6 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 from typing import Any, cast
 
 import numpy as np
@@ -61,7 +60,7 @@ class Service:
     It is ready when it exists: the model is loaded and has seen a picture.
 
     Args:
-        recognizer: does the work; its classifier is shared through a `MicroBatcher`.
+        recognizer: does the work; its model is run by a `MicroBatcher`, in one thread.
         limits: what is accepted.
         workers: pictures that are decoded and searched at once; None: one a core that this
             process may use.
@@ -80,11 +79,15 @@ class Service:
         self.gate = Gate(self.limits)
         self.metrics = Metrics()
         self.metrics.watch(self.gate)
-        self._recognizer = recognizer
-        self._batcher = MicroBatcher(recognizer.classifier, self.metrics.classified)
+        # The workers keep the cores busy: more threads for the network would only wait on them,
+        # and onnxruntime's do that at full speed.
+        classifier = OnnxClassifier(recognizer.classifier.path, threads=1)
+        self._batcher = MicroBatcher(classifier, self.metrics.classified)
+        self._recognizer = copy.copy(recognizer)
+        # It has all that recognition asks of a classifier.
+        self._recognizer.classifier = cast(OnnxClassifier, self._batcher)
         self._pool = ThreadPoolExecutor(workers or _cores(), thread_name_prefix="mien-pictures")
-        classifier = recognizer.classifier
-        self.name = str(classifier.provenance.get("name") or PurePath(classifier.path).stem)
+        self.name = str(classifier.provenance.get("name") or classifier.path.stem)
         recognizer.analyze(SAMPLE)
 
     def submit(self, uploads: Sequence[Upload], *, search: bool) -> list[Future[Analyzed]]:
@@ -122,8 +125,6 @@ class Service:
             picture = Picture(upload.name, "unreadable", 0, 0, reason=problem.detail)
             return Analyzed(picture, problem=problem)
         recognizer = copy.copy(self._recognizer)
-        # It has all that recognition asks of a classifier.
-        recognizer.classifier = cast(OnnxClassifier, self._batcher)
         surest = _Surest(self._recognizer.detector, self.limits.faces)
         recognizer.detector = surest
         picture = recognizer.analyze(upload.content, detect=search)

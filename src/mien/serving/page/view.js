@@ -1,5 +1,6 @@
 // Shows results: boxes over the picture, and for each face its seven bars as a list.
 
+const IN_WORDS = 3; // up to so many faces are described one by one
 const SVG = "http://www.w3.org/2000/svg";
 const boxes = document.getElementById("boxes");
 const faces = document.getElementById("faces");
@@ -30,18 +31,29 @@ export function clear() {
 export function describe(picture) {
   const count = picture.faces.length;
   if (count === 0) return "No face was found.";
-  const parts = picture.faces.slice(0, 6).map((face, index) => {
+  const left = picture.faces_left_out ? ` ${picture.faces_left_out} more were left out.` : "";
+  if (count > IN_WORDS) return `${count} faces: ${tally(picture.faces)}.${left}`;
+  const parts = picture.faces.map((face, index) => {
     const name = count === 1 ? "" : `face ${index + 1} `;
     const perhaps = face.uncertain ? "perhaps " : "";
     return `${name}${perhaps}${face.emotion}, ${percent(face.confidence)}`;
   });
-  const rest = count > 6 ? `; and ${count - 6} more` : "";
-  const left = picture.faces_left_out ? ` ${picture.faces_left_out} more were left out.` : "";
-  return `${count === 1 ? "One face" : `${count} faces`}: ${parts.join("; ")}${rest}.${left}`;
+  return `${count === 1 ? "One face" : `${count} faces`}: ${parts.join("; ")}.${left}`;
+}
+
+/** Return how many faces there are of each kind, the most frequent first. */
+function tally(list) {
+  const counts = new Map();
+  for (const face of list) {
+    const kind = face.uncertain ? "uncertain" : face.emotion;
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  const sorted = [...counts].sort((one, other) => other[1] - one[1]);
+  return sorted.map(([kind, count]) => `${count} ${kind}`).join(", ");
 }
 
 function percent(value) {
-  return `${Math.round(100 * value)} %`;
+  return `${Math.round(100 * value)}\u00a0%`;
 }
 
 function box(face, index, picture, mirrored) {
