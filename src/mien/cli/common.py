@@ -121,10 +121,14 @@ def verb_options(function: _Function) -> _Function:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
-# Packages that tell whether an extra is installed.
+# What each extra's packages are imported as, in the order of pyproject.toml.
 _EXTRA_PACKAGES = {
-    "train": ("torch", "pydantic", "lightning_fabric", "pyarrow", "matplotlib"),
-    "serve": ("fastapi", "python_multipart", "prometheus_client", "uvicorn"),
+    "train": (
+        *("filelock", "h5py", "jinja2", "lightning_fabric", "markupsafe", "matplotlib", "onnx"),
+        *("onnxscript", "pyarrow", "pydantic", "safetensors", "skimage", "sklearn", "scipy"),
+        *("tomli_w", "torch"),
+    ),
+    "serve": ("fastapi", "prometheus_client", "python_multipart", "uvicorn"),
 }
 
 
