@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,8 +74,12 @@ def load_split(dataset: Dataset, split: str, recipe: Recipe, device: torch.devic
     )
 
 
-def load_training_split(dataset: Dataset, recipe: Recipe, device: torch.device) -> Split:
+def load_training_split(
+    dataset: Dataset, recipe: Recipe, device: torch.device, teachers: Sequence[str] = ()
+) -> Split:
     """Return the split that is trained on, or the part of it that the recipe wants.
+
+    `teachers` are the run's copies of `training.distill`; without them the recipe's own are read.
 
     Raises:
         MienError: as for `load_split`, `source_weights` and `teacher_shares`.
@@ -86,9 +90,10 @@ def load_training_split(dataset: Dataset, recipe: Recipe, device: torch.device) 
     split = replace(load_split(dataset, training.train_split, recipe, device), weights=weights)
     if training.distill:
         names = dataset.names[rows]
-        teachers = teacher_shares(training.distill, names, training.distill_temperature)
+        files = teachers or training.distill
+        shares = teacher_shares(files, names, training.distill_temperature)
         # Cross-entropy is linear in its target: one of the two mixed is the two losses mixed.
-        told = torch.from_numpy(teachers).to(device)
+        told = torch.from_numpy(shares).to(device)
         weight = training.distill_weight
         split = replace(split, targets=torch.lerp(as_shares(split.targets), told, weight))
     wanted = training.images

@@ -8,6 +8,7 @@ machine's CPU, bit for bit.
 from __future__ import annotations
 
 import datetime
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import torch
 
 from mien.data.cache import Dataset
 from mien.errors import MienError
-from mien.files import relative
+from mien.files import atomic_directory, relative
 from mien.progress import Progress, silent
 from mien.training.batches import labeled_rows, source_weights, vote_shares
 from mien.training.device import Device, is_first_process
@@ -53,16 +54,21 @@ def start(
         data["folder"] = relative(data_folder, folder)
     # Fabric runs the whole program once for each device; the first process makes the folder.
     if is_first_process():
-        run.create(
-            recipe,
-            {
-                "data": data,
-                "started": _now(),
-                "seed": recipe.training.seed,
-                "sessions": [],
-                **({"weights": record(recipe.model.weights)} if recipe.model.weights else {}),
-            },
-        )
+        info = {
+            "data": data,
+            "started": _now(),
+            "seed": recipe.training.seed,
+            "sessions": [],
+            **({"weights": record(recipe.model.weights)} if recipe.model.weights else {}),
+        }
+        run.check_new()
+        # A run without its teachers could not be gone on with: all of it, or nothing.
+        with atomic_directory(folder) as temporary:
+            begun = Run(temporary)
+            begun.create(recipe, info)
+            for source, copy in zip(recipe.training.distill, begun.teachers(recipe), strict=True):
+                Path(copy).parent.mkdir(exist_ok=True)
+                shutil.copyfile(source, copy)
     return run
 
 

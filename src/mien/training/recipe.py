@@ -7,10 +7,7 @@ whose `base` names another recipe holds only what differs from it.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
-from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -18,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mien.errors import MienError, nearest
 from mien.images.augment import Augmentation
 from mien.images.preprocessing import FilterSpec, Place, Preprocessing
+from mien.training.recipe_toml import names as names
+from mien.training.recipe_toml import override, read
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0)]
@@ -270,14 +269,6 @@ class Recipe(Section):
     stages: tuple[Stage, ...] = ()
 
 
-def names() -> list[str]:
-    """Return the names of the recipes in the package."""
-    folder = resources.files("mien") / "recipes"
-    return sorted(
-        p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml")
-    )
-
-
 def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
     """Return a recipe by name or path, with keys overridden.
 
@@ -290,61 +281,10 @@ def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
     Raises:
         MienError: there is no such recipe, it is no TOML, or a key or value is wrong.
     """
-    table = _table(name, ())
-    for override in overrides:
-        _override(table, override)
+    table = read(name)
+    for text in overrides:
+        override(table, text)
     return validate(table, name)
-
-
-def _table(name: str, above: tuple[str, ...]) -> dict[str, Any]:
-    """Return a recipe's TOML laid over that of its base; `above` are the recipes based on it."""
-    try:
-        table = tomllib.loads(_text(name))
-    except tomllib.TOMLDecodeError as error:
-        raise MienError(f"the recipe {name} is not valid TOML: {error}") from error
-    base = table.pop("base", None)
-    if base is None:
-        return table
-    if not isinstance(base, str):
-        raise MienError(f"the recipe {name}: base is the name or path of a recipe, not {base!r}")
-    beside = Path(name).parent / base
-    if Path(name).suffix == ".toml" and beside.is_file():
-        base = str(beside)
-    if _place(base) in map(_place, (name, *above)):
-        raise MienError(f"the recipe {name} is in the end based on itself: {base}")
-    inherited = _table(base, (name, *above))
-    # What is said of the base is not said of this one.
-    inherited.pop("summary", None)
-    inherited.pop("notes", None)
-    return _merged(inherited, table)
-
-
-def _place(name: str) -> str:
-    """Return what tells whether two names stand for one recipe, however a path is spelled."""
-    return str(Path(name).resolve()) if Path(name).suffix == ".toml" else name
-
-
-def _text(name: str) -> str:
-    path = Path(name)
-    if path.suffix == ".toml" or path.is_file():
-        if not path.is_file():
-            raise MienError(f"there is no recipe {name}")
-        try:
-            return path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise MienError(f"the recipe {name} is not UTF-8 text: {error}") from error
-    if name not in names():
-        raise MienError(f"there is no recipe {name!r}", hint=nearest(name, names()))
-    return (resources.files("mien") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return two tables as one; where both have a value, `above` has the say."""
-    merged = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merged(merged[key], value) if both else value
-    return merged
 
 
 def validate(table: Mapping[str, Any], name: str) -> Recipe:
@@ -360,35 +300,6 @@ def validate(table: Mapping[str, Any], name: str) -> Recipe:
         lines = [_explain(problem) for problem in error.errors()]
         raise MienError(f"the recipe {name} is wrong:\n  " + "\n  ".join(lines)) from error
     return recipe
-
-
-def _override(table: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key.strip():
-        raise MienError(f"{override!r} is not of the form KEY=VALUE, such as training.epochs=3")
-    *parents, last = key.strip().split(".")
-    inside: Any = table
-    for parent in parents:
-        if isinstance(inside, list):
-            numbers = [str(number) for number in range(1, len(inside) + 1)]
-            if parent not in numbers:
-                raise MienError(f"--set {override}: {parent!r} is none of {', '.join(numbers)}")
-            inside = inside[int(parent) - 1]
-        else:
-            inside = inside.setdefault(parent, {})
-        if not isinstance(inside, dict | list):
-            raise MienError(f"--set {override}: {parent!r} is not a table of the recipe")
-    if isinstance(inside, list):
-        which = ".".join([*parents, "1.epochs"])
-        raise MienError(f"--set {override}: say which one and what of it, such as {which}")
-    table = inside
-    if not text.strip():
-        table.pop(last, None)
-        return
-    try:
-        table[last] = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        table[last] = text
 
 
 def _explain(problem: Any) -> str:

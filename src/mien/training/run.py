@@ -8,6 +8,7 @@ A folder holds
 - `checkpoint.pt`, everything that the next epoch needs (`weights_only`),
 - `model.safetensors`, the weights of the best epoch by validation accuracy,
 - `history.csv` and `curves.png`, a row and a point an epoch,
+- `teachers/`, copies of the predictions that it is distilled from,
 - `predictions/`, what `mien evaluate` writes.
 """
 
@@ -99,6 +100,11 @@ class Run:
         """Return what was recorded about data and environment."""
         content: dict[str, Any] = json.loads(self.info_file.read_text(encoding="utf-8"))
         return content
+
+    def teachers(self, recipe: Recipe) -> tuple[str, ...]:
+        """Return where the run keeps its copies of the recipe's `training.distill`."""
+        files = enumerate(recipe.training.distill, start=1)
+        return tuple(str(self.folder / "teachers" / f"{n}-{Path(file).name}") for n, file in files)
 
     def data_folder(self) -> Path:
         """Return where the run's data set lay when the run was started.
