@@ -14,7 +14,8 @@ import mien
 # What only the extras bring.
 HEAVY = (
     *("torch", "lightning_fabric", "safetensors", "pydantic", "tomli_w", "onnx", "pyarrow"),
-    *("pandas", "matplotlib", "skimage", "scipy", "sklearn"),
+    *("pandas", "matplotlib", "skimage", "scipy", "sklearn", "onnxscript", "h5py", "jinja2"),
+    *("markupsafe", "filelock"),
 )
 
 
@@ -69,4 +70,11 @@ def test_predict_needs_the_light_core_only(tmp_path: Path) -> None:
     arguments = ["predict", "--sample", "--annotate", str(tmp_path), "--csv", str(tmp_path / "f")]
     loaded = modules_after(f"from mien.cli.main import main\nassert main({arguments}) == 0")
     assert "onnxruntime" in loaded
+    assert not loaded & set(HEAVY)
+
+
+@pytest.mark.parametrize("arguments", [["models"], ["models", "--json"], ["weights", "list"]])
+def test_lists_need_the_light_core_only(arguments: list[str]) -> None:
+    loaded = modules_after(f"from mien.cli.main import main\nassert main({arguments}) == 0")
+    assert "click" in loaded
     assert not loaded & set(HEAVY)

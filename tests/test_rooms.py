@@ -25,7 +25,11 @@ ALLOWED: dict[str, set[str]] = {
     "experiments": {"data", "images", "models", "evaluation", "training", "weights", "classifiers"},
 }
 # Heavy packages that the light core must not load; recognition is all that it needs.
-HEAVY = {"torch", "pandas", "matplotlib", "pyarrow", "skimage", "scipy", "sklearn", "pydantic"}
+HEAVY = {
+    *("torch", "lightning_fabric", "safetensors", "pydantic", "tomli_w", "onnx", "onnxscript"),
+    *("pyarrow", "pandas", "matplotlib", "skimage", "scipy", "sklearn", "h5py", "jinja2"),
+    *("markupsafe", "filelock"),
+}
 
 
 def _imports(path: Path) -> set[str]:
