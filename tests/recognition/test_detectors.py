@@ -101,7 +101,14 @@ def test_which_faces_count(options: FaceOptions, scale: float, chosen: list[int]
 
 
 @pytest.mark.parametrize(
-    "values", [{"min_size": -1}, {"min_confidence": 1.1}, {"margin": 0}, {"margin": float("nan")}]
+    "values",
+    [
+        {"search_side": 8},
+        {"min_size": -1},
+        {"min_confidence": 1.1},
+        {"margin": 0},
+        {"margin": float("nan")},
+    ],
 )
 def test_options_have_ranges(values: dict[str, float]) -> None:
     with pytest.raises(MienError, match="must be"):
@@ -115,6 +122,15 @@ def test_landmarks_may_be_an_array_and_must_be_points() -> None:
     wrong = Detection((0, 0, 9, 9), 1.0, (1, 2))  # type: ignore[arg-type]
     with pytest.raises(MienError, match="N×2"):
         detect(lambda _: [wrong], EMPTY)
+
+
+def test_the_side_that_is_searched() -> None:
+    """The face of 100 pixels has 50 where 2048 are reduced to 1024, and 16 at 320."""
+    picture = decode(SAMPLE).pixels
+    framed = cv2.copyMakeBorder(picture, 0, 1536, 0, 1536, cv2.BORDER_REPLICATE)
+    for side, found in ((1024, 1), (320, 0)):
+        detector = detector_by_name("haar", FaceOptions(search_side=side))
+        assert len(detect(detector, framed)) == found
 
 
 def test_haar_s_least_confidence() -> None:

@@ -62,7 +62,7 @@ def predict(
     output: Output,
     sources: tuple[str, ...],
     sample: bool,
-    recognizer: Callable[[Output, bool], Recognizer],
+    recognizer: Callable[..., Recognizer],
     no_detect: bool,
     csv_file: Path | None,
     annotated: Path | None,
@@ -91,7 +91,7 @@ def predict(
     targets = annotated_files(entries, annotated) if annotated is not None else []
     if not entries:
         output.note("there are no pictures in " + ", ".join(sources))
-    faces = recognizer(output, not no_detect)
+    faces = recognizer(output, search=not no_detect)
     pictures: list[Picture] = []
     with output.progress("recognizing") as progress:
         paths = [str(entry.path) for entry in entries]

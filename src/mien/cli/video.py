@@ -99,7 +99,7 @@ def video(
     jsonl_file: Path | None,
     annotated: Path | None,
     timeline_file: Path | None,
-    recognizer: Callable[[Output], Recognizer],
+    recognizer: Callable[..., Recognizer],
     as_json: bool,
 ) -> int:
     """Find the faces in every frame, follow them over time, and say what they express.
@@ -114,7 +114,7 @@ def video(
     """
     from mien.recognition.stream import VideoStream
     from mien.recognition.timeline import Timeline
-    from mien.recognition.video import recognize
+    from mien.recognition.video import SEARCH_SIDE, recognize
 
     if timeline_file is not None and timeline_file.suffix.lower() != ".png":
         raise click.UsageError("--timeline writes a .png")
@@ -124,7 +124,7 @@ def video(
     timeline = Timeline()
     status = ExitStatus.OK
     with VideoStream(int(source) if source.isdecimal() else source) as stream:
-        faces = recognizer(output)
+        faces = recognizer(output, default_side=SEARCH_SIDE)
         frames = recognize(stream, faces, every=every, smooth=smooth, pixels=annotated is not None)
         with contextlib.ExitStack() as stack:
             sinks: list[_Sink] = [timeline.add]

@@ -35,8 +35,11 @@ from mien.recognition.detection import Box, Detection, suppress
 PROPOSER = "alt"
 COMMITTEE = ("alt", "alt2", "default")  # The strictest first: most proposals end there.
 MIN_VOTES = 6
-SEARCH_SIDES = (320, 1024)
-"""The longer side of what is searched: smaller pictures are enlarged, larger ones reduced."""
+MIN_CONFIDENCE = 0.5
+SMALLEST_SIDE = 320
+"""Pictures whose longer side has fewer pixels are enlarged before they are searched."""
+LARGEST_SIDE = 1024
+"""Those whose longer side has more are reduced."""
 MIN_FACE = 24
 """Smaller faces (in pixels of the searched picture) are not looked for: from the cascades' own 20
 on the search takes half as long again, and a network sees little in so few pixels."""
@@ -54,19 +57,22 @@ class HaarDetector:
     Args:
         min_confidence: the score from which on a proposal is a face, 0 to 1. The score is
             `votes / (votes + MIN_VOTES)`, so 0.5 asks for `MIN_VOTES`.
+        largest_side: larger pictures are reduced to it.
     """
 
-    def __init__(self, min_confidence: float = 0.5) -> None:
+    def __init__(
+        self, min_confidence: float = MIN_CONFIDENCE, largest_side: int = LARGEST_SIDE
+    ) -> None:
         self.min_confidence = min_confidence
+        self.largest_side = largest_side
         # A cv2.CascadeClassifier keeps state while it works, so each thread has its own.
         self._local = threading.local()
 
     def __call__(self, picture: NDArray[np.uint8], /) -> list[Detection]:
         """Return the faces of a picture (uint8, H×W×3, RGB), the surest first."""
         gray: NDArray[Any] = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        smallest, largest = SEARCH_SIDES
         side = max(gray.shape)
-        scale = min(max(side, smallest), largest) / side
+        scale = min(max(side, SMALLEST_SIDE), self.largest_side) / side
         if scale != 1:
             how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
             height, width = (max(round(n * scale), 1) for n in gray.shape)

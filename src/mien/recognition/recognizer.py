@@ -95,7 +95,7 @@ class Recognizer:
         self.uncertain_below = uncertain_below
         self.classifier = OnnxClassifier(model, threads)
         self.detector: Detector = (
-            detector_by_name(detector, self.faces.min_confidence)
+            detector_by_name(detector, self.faces)
             if isinstance(detector, str | os.PathLike)
             else detector
         )

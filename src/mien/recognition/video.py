@@ -9,6 +9,7 @@ from typing import Any
 
 from mien.emotions import EMOTIONS
 from mien.errors import MienError
+from mien.recognition.detectors import FaceOptions
 from mien.recognition.recognizer import Recognizer
 from mien.recognition.results import Face, Frame, Picture, TrackedFace
 from mien.recognition.stream import StreamFrame, VideoStream
@@ -16,6 +17,10 @@ from mien.recognition.tracking import Smoother, Tracker
 
 SMOOTH = 0.5
 """The default time constant of smoothing, in seconds."""
+
+SEARCH_SIDE = 480
+"""At what size frames are searched unless something else is asked for: at 640×480 YuNet then finds
+faces from about 13 pixels on, in less than half of the time that a photo's two searches take."""
 
 MAX_GAP = 1.0
 """A face that was not seen for so many seconds is forgotten."""
@@ -36,7 +41,8 @@ def analyze_video(
 
     Args:
         source: the path of a video file, or a camera's number.
-        recognizer: what finds and reads the faces; None: the default one.
+        recognizer: what finds and reads the faces; None: the default model and detector, which
+            searches frames at `SEARCH_SIDE`.
         every: take every n-th frame only, the first included; there is no record of the others.
         smooth: the seconds in which the weight of a face's earlier scores falls to 1/e; 0 takes
             each frame's scores as they are. The frame's own scores stay in `TrackedFace.raw`.
@@ -52,7 +58,7 @@ def analyze_video(
         ...     print(frame.seconds, [(face.track, face.emotion) for face in frame.faces])
     """
     _check(every, smooth)
-    recognizer = recognizer or Recognizer()
+    recognizer = recognizer or Recognizer(faces=FaceOptions(search_side=SEARCH_SIDE))
     stream = VideoStream(source)
     return _closing(stream, _records(stream, recognizer, every, smooth, pixels))
 
