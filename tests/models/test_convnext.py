@@ -11,7 +11,12 @@ import torch
 from mien.models.convnext import SCALE, ChannelNorm, ConvNeXtBlock
 from mien.models.registry import parameter_counts
 
-TINY = {"widths": (96, 192, 384, 768), "depths": (3, 3, 9, 3), "patch": 4, "classes": 1000}
+TINY: dict[str, Any] = {
+    "widths": (96, 192, 384, 768),
+    "depths": (3, 3, 9, 3),
+    "patch": 4,
+    "classes": 1000,
+}
 
 
 def test_figures_are_those_of_torchvision(outline: Callable[..., Any]) -> None:

@@ -34,7 +34,9 @@ def test_the_shortcut_stands_where_the_shape_stays() -> None:
     x = torch.randn(1, 4, 6, 6)
     same, other = InvertedResidual(4, 4, 1, 2, 0.0).eval(), InvertedResidual(4, 4, 2, 2, 0.0).eval()
     for block in (same, other):
-        nn.init.zeros_(block.narrow[0].weight)
+        last = block.narrow[0]
+        assert isinstance(last, nn.Conv2d)
+        nn.init.zeros_(last.weight)
     assert torch.equal(same(x), x)
     assert torch.equal(other(x), torch.zeros(1, 4, 3, 3))
 

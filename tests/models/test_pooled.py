@@ -81,5 +81,7 @@ def test_the_frame_normalizes_pools_and_classifies() -> None:
     network = PooledNetwork(nn.Identity(), width=1, classes=1, dropout=0.0)
     images = torch.tensor([[[[127.5, 127.5 + 64.0]]]])
     assert network.embed(images).tolist() == [[0.5]]
-    nn.init.constant_(network.head[1].weight, 3.0)
+    last = network.head[1]
+    assert isinstance(last, nn.Linear)
+    nn.init.constant_(last.weight, 3.0)
     assert network(images).tolist() == [[1.5]]

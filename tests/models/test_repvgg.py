@@ -15,7 +15,7 @@ from mien.export.onnx import to_onnx
 from mien.models.folding import fold
 from mien.models.registry import create, parameter_counts
 
-A0 = {"widths": (48, 96, 192, 1280), "depths": (2, 4, 14, 1), "classes": 1000}
+A0: dict[str, Any] = {"widths": (48, 96, 192, 1280), "depths": (2, 4, 14, 1), "classes": 1000}
 
 
 def _trained(channels: int = 1, **options: Any) -> nn.Module:

@@ -13,7 +13,7 @@ from mien.models.registry import parameter_counts
 from mien.models.se_preresnet import PreActivationBlock
 from mien.models.senet50 import SqueezeExcitation
 
-PRERESNET20 = {"widths": (16, 32, 64), "depths": (3, 3, 3), "classes": 10}
+PRERESNET20: dict[str, Any] = {"widths": (16, 32, 64), "depths": (3, 3, 3), "classes": 10}
 
 
 def test_counts_but_for_the_gates_are_those_of_preresnet20(outline: Callable[..., Any]) -> None:

@@ -9,7 +9,11 @@ import pytest
 
 from mien.models.registry import parameter_counts
 
-VGG13 = {"widths": (64, 128, 256, 512, 512), "depths": (2, 2, 2, 2, 2), "classes": 1000}
+VGG13: dict[str, Any] = {
+    "widths": (64, 128, 256, 512, 512),
+    "depths": (2, 2, 2, 2, 2),
+    "classes": 1000,
+}
 # What VGG-13 has behind its convolutions, and what we have there.
 CONNECTED = 512 * 7 * 7 * 4096 + 4096 * 4096 + 4096 * 1000
 POOLED = 512 * 1000
@@ -18,7 +22,7 @@ POOLED = 512 * 1000
 def test_counts_of_configuration_b_are_those_of_torchvision(outline: Callable[..., Any]) -> None:
     # VGG13_BN_Weights: 133,053,736 parameters. Its convolutions have a bias, which the batch
     # normalization behind them makes useless.
-    biases = 2 * sum(VGG13["widths"])  # type: ignore[arg-type]
+    biases = 2 * sum(VGG13["widths"])
     connected_biases = 4096 + 4096 + 1000
     expected = 133_053_736 - CONNECTED - connected_biases - biases + POOLED + 1000
     network = outline("vgg_bn", 224, **VGG13).network

@@ -48,7 +48,8 @@ class RepVGGBlock(nn.Module):
             # A 1×1 convolution is a 3×3 one of which only the middle is not zero.
             kernel, bias = kernel + F.pad(point, (1, 1, 1, 1)), bias + shift
         width, width_in = self.conv3.weight.shape[:2]
-        conv = nn.Conv2d(width_in, width, 3, self.conv3.stride, padding=1, device=kernel.device)
+        stride, device = self.conv3.stride[0], kernel.device
+        conv = nn.Conv2d(width_in, width, 3, stride, padding=1, device=device)
         conv.weight.copy_(kernel)
         assert conv.bias is not None
         conv.bias.copy_(bias)
