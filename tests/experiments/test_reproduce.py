@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from mien.experiments.plan import Experiment
 from mien.experiments.pool import Slot
 from mien.experiments.reproduce import Request
 from mien.experiments.tasks import State, Task
+from mien.export.ensemble import measured
 from mien.training.run import Run
 
 EPOCHS = 5
@@ -210,6 +211,24 @@ def test_members_are_combined_as_far_as_they_are_there(work: Work) -> None:
         assert len(written) == 40
     opened = predict(open_classifier(mean.folder)[0], work.dataset, "validation")
     np.testing.assert_allclose(opened.probabilities, by_hand, atol=1e-3)
+
+
+def test_an_ensemble_s_predictions_are_traced_to_it_and_none_of_an_older_one_stay(
+    work: Work,
+) -> None:
+    mean, _ = reproduce.ensembles(work.request, work.dataset, work.survey())
+    # What an exported file says of itself: only of predictions that the ensemble made.
+    assert measured(mean.folder)["accuracy"]["accuracy"] == mean.accuracy
+    member = work.request.out / mean.members[0] / "predictions" / "test.parquet"
+    kept = member.read_bytes()
+    written = Predictions.load(member)
+    replace(written, names=written.names[::-1] + "!").save(member)
+    try:
+        broken, _ = reproduce.ensembles(work.request, work.dataset, work.survey())
+    finally:
+        member.write_bytes(kept)
+    assert broken.problem
+    assert [path for path in broken.folder.rglob("*") if path.is_file()] == []
 
 
 def test_the_command_skips_what_is_done_and_prints_validation_only(work: Work) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mien.data.cache import SPLITS
@@ -91,24 +91,44 @@ def _make(combiner: Combiner, members: Sequence[Task], folder: Path) -> tuple[fl
         MienError: the members' predictions do not fit together, or cannot be read.
     """
     (folder / FILE).unlink(missing_ok=True)
+    for split in SPLITS:
+        predictions_file(folder, split).unlink(missing_ok=True)
+    combined = _combined(combiner, members)
+    model = _save_models(combiner, members, folder)
     accuracy, images = None, 0
+    for split, predictions in combined.items():
+        predictions = replace(predictions, info=dict(predictions.info) | model)
+        predictions.save(predictions_file(folder, split), half=True)
+        if split == "validation":
+            accuracy, images = measure(predictions)
+    return accuracy, images
+
+
+def _combined(combiner: Combiner, members: Sequence[Task]) -> dict[str, Predictions]:
+    """Return the combined predictions of every split that the data has."""
+    combined = {}
     for split in SPLITS:
         files = [member.predictions(split) for member in members]
-        if not any(file.is_file() for file in files):
-            continue  # the data has no such split
-        loaded = align([Predictions.load(file) for file in files], [m.name for m in members])
-        combined = combiner(loaded)
-        combined.save(predictions_file(folder, split), half=True)
-        if split == "validation":
-            accuracy, images = measure(combined)
+        if any(file.is_file() for file in files):
+            loaded = align([Predictions.load(file) for file in files], [m.name for m in members])
+            combined[split] = combiner(loaded)
+    return combined
+
+
+def _save_models(combiner: Combiner, members: Sequence[Task], folder: Path) -> dict[str, str]:
+    """Write `ensemble.json`, and return what predictions say of the model that made them.
+
+    Nothing of both where a member has no weights.
+    """
     weights = [Run(member.folder).weights_file for member in members]
-    if all(file.is_file() for file in weights):
-        models = tuple(
-            Member(member.name, member.folder, file, sha256(file))
-            for member, file in zip(members, weights, strict=True)
-        )
-        EnsembleFolder(combiner, models).save(folder)
-    return accuracy, images
+    if not all(file.is_file() for file in weights):
+        return {}
+    models = tuple(
+        Member(member.name, member.folder, file, sha256(file))
+        for member, file in zip(members, weights, strict=True)
+    )
+    file = EnsembleFolder(combiner, models).save(folder)
+    return {"model": folder.resolve().name, "model_sha256": sha256(file)}
 
 
 def measure(predictions: Predictions) -> tuple[float | None, int]:
