@@ -12,6 +12,7 @@ import torch
 from click.testing import CliRunner
 
 from mien.cli.weights import weights
+from mien.errors import MienError
 from mien.files import sha256
 from mien.weights import catalog
 from mien.weights.catalog import find
@@ -25,12 +26,23 @@ def published(tmp_path: Path, layouts: ModuleType) -> Path:
     return path
 
 
-def test_import_warns_of_another_checksum_and_names_the_result(published: Path) -> None:
-    result = CliRunner().invoke(weights, ["import", str(published), "--as", "facenet-vggface2"])
+def test_another_file_is_refused_unless_it_is_meant(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = published.stat().st_size
+    entry = replace(find("facenet-vggface2"), size=size)
+    monkeypatch.setattr(catalog, "catalog", lambda: {entry.name: entry})
+    arguments = ["import", str(published), "--as", entry.name]
+    result = CliRunner().invoke(weights, arguments)
+    assert isinstance(result.exception, MienError)
+    assert sha256(published) in result.exception.message
+    assert entry.sha256 in result.exception.message
+    assert "--other-file" in str(result.exception.hint)
+    assert not entry.path.exists()
+    result = CliRunner().invoke(weights, [*arguments, "--other-file"])
     assert result.exit_code == 0
-    assert "not the file whose SHA-256 is on record" in result.stderr
-    assert result.stdout.strip() == str(find("facenet-vggface2").path)
-    assert find("facenet-vggface2").path.is_file()
+    assert result.stdout.strip() == str(entry.path)
+    assert entry.path.is_file()
 
 
 def test_fetch_takes_what_was_put_there_and_records_what_it_saw(published: Path) -> None:

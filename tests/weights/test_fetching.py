@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,9 +15,10 @@ import numpy as np
 import pytest
 
 from mien.errors import MienError
-from mien.weights.catalog import Entry
+from mien.files import sha256
+from mien.weights.catalog import Entry, folder
 from mien.weights.fetching import ATTEMPTS, fetch
-from mien.weights.store import first_seen
+from mien.weights.store import check, first_seen
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
 
@@ -198,6 +200,27 @@ def test_where_no_checksum_is_published_the_first_seen_counts(entry: Entry, serv
     with pytest.raises(MienError, match="the one first seen"):
         fetch(entry)
     assert not path.exists()
+
+
+def test_first_seen_ones_recorded_at_once_are_all_kept(entry: Entry, tmp_path: Path) -> None:
+    """Without a lock, a record that was read before another was written would lose that one."""
+    entries = []
+    for number in range(16):
+        path = tmp_path / f"{number}.bin"
+        path.write_bytes(bytes([number]))
+        entries.append(replace(entry, file=path.name, sha256="", size=None))
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda each: check(tmp_path / each.file, each), entries))
+    assert all(first_seen(each) == sha256(tmp_path / each.file) for each in entries)
+
+
+def test_a_damaged_record_of_the_first_seen_is_named(entry: Entry, tmp_path: Path) -> None:
+    (tmp_path / "sample.bin").write_bytes(b"x")
+    folder().mkdir(parents=True)
+    for text in ("{", "[]"):
+        (folder() / "first-seen.json").write_text(text)
+        with pytest.raises(MienError, match=r"first-seen\.json"):
+            check(tmp_path / "sample.bin", replace(entry, sha256="", size=None))
 
 
 def test_the_server_s_refusal_is_told(entry: Entry, server: Server) -> None:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from mien.errors import MienError
 from mien.files import sha256
+from mien.weights import reading
 from mien.weights.catalog import find
 from mien.weights.importing import import_file
 from mien.weights.reading import read
@@ -81,7 +82,7 @@ def test_facenet_pytorch_s_state_is_taken_without_its_logits(
 ) -> None:
     arrays = layouts.facenet_pytorch()
     _torch_file(arrays, tmp_path / "vggface2.pt")
-    found = _import(tmp_path / "vggface2.pt", "facenet-vggface2")
+    found = _import(tmp_path / "vggface2.pt", "facenet-casia-webface")
     kept = {name for name in arrays if not name.startswith("logits.")}
     assert found.keys() == kept
     for name in kept:
@@ -90,10 +91,10 @@ def test_facenet_pytorch_s_state_is_taken_without_its_logits(
 
 def test_the_file_says_where_its_weights_come_from(tmp_path: Path, layouts: ModuleType) -> None:
     _torch_file(layouts.facenet_pytorch(), tmp_path / "mine.pt")
-    path = import_file(tmp_path / "mine.pt", find("facenet-vggface2"))
+    path = import_file(tmp_path / "mine.pt", find("facenet-casia-webface"))
     with safe_open(path, framework="pt") as file:
         origin = json.loads(file.metadata()["mien.weights"])
-    assert origin["name"] == "facenet-vggface2"
+    assert origin["name"] == "facenet-casia-webface"
     assert origin["sha256"] == sha256(tmp_path / "mine.pt")
     assert origin["architecture"] == "inception_resnet_v1"
     assert origin["options"] == {"embedding": 512}
@@ -107,13 +108,13 @@ def test_what_does_not_fit_is_named(tmp_path: Path, layouts: ModuleType) -> None
     arrays["last_linear.weight"] = np.zeros((128, 1792), np.float32)
     _torch_file(arrays, tmp_path / "wrong.pt")
     with pytest.raises(MienError) as caught:
-        import_file(tmp_path / "wrong.pt", find("facenet-vggface2"))
+        import_file(tmp_path / "wrong.pt", find("facenet-casia-webface"))
     message = caught.value.message
     assert "wrong.pt" in message
     assert "missing: conv2d_3b.bn.running_var" in message
     assert "unexpected: conv2d_9z.conv.weight" in message
     assert "last_linear.weight is 128×1792, not 512×1792" in message
-    assert not find("facenet-vggface2").path.exists()
+    assert not find("facenet-casia-webface").path.exists()
 
 
 def test_the_weights_of_another_network_are_refused(tmp_path: Path, layouts: ModuleType) -> None:
@@ -190,3 +191,26 @@ def test_a_keras_3_file_and_an_archive_of_two_are_explained(tmp_path: Path) -> N
         import_file(tmp_path / "two.tar.gz", find("oxford-resnet50-ft"))
     with pytest.raises(MienError, match="there is no file"):
         import_file(tmp_path / "none.h5", find("keras-vggface-vgg16"))
+
+
+def test_a_file_in_an_archive_has_a_largest_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "large.tar.gz"
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"a": np.zeros(1000)}))
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(tmp_path / "a.pkl", "a.pkl")
+    assert read(archive).keys() == {"a"}
+    monkeypatch.setattr(reading, "LARGEST", 8000)
+    with pytest.raises(MienError, match=r"a\.pkl in .*large\.tar\.gz has 8,\d+ bytes"):
+        read(archive)
+
+
+def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.h5"
+    path.write_bytes(b"short")
+    with pytest.raises(MienError, match=r"5 bytes, but rcmalli.* has 94,694,792") as caught:
+        import_file(path, find("keras-vggface-resnet50"))
+    assert sha256(path) in caught.value.message
+    with pytest.raises(MienError, match="no pickle of tensors"):
+        import_file(path, find("keras-vggface-resnet50"), other_file=True)

@@ -104,7 +104,7 @@ def test_every_layer_gives_what_keras_gives(
     published = find(entry)
     file = tmp_path / published.file
     keras_networks.save_as_keras_2(model, file, whole=entry == "keras-facenet")
-    import_file(file, published)
+    import_file(file, published, other_file=True)
     network = create(published.architecture, size=size, channels=3, **published.options)
     assert isinstance(network, TransferNetwork)
     load_into(network, entry, architecture=published.architecture, options=dict(published.options))

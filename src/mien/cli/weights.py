@@ -112,36 +112,37 @@ def fetch(output: Output, name: str, yes: bool) -> None:
     epilog="""\b
 Examples:
   mien weights import facenet_keras.h5 --as keras-facenet
-  mien weights import resnet50_ft_weight.pkl --as oxford-resnet50-ft""",
+  mien weights import resnet50_ft_weight.pkl --as oxford-resnet50-ft
+  mien weights import mine.pt --as facenet-vggface2 --other-file""",
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--as", "name", metavar="NAME", required=True, help="What it is (a listed name).")
+@click.option(
+    "--other-file", is_flag=True, help="Take it although size or SHA-256 on record are others."
+)
 @verb_options
-def import_(output: Output, file: Path, name: str) -> None:
+def import_(output: Output, file: Path, name: str, other_file: bool) -> None:
     """Check the published FILE, downloaded by hand, and make it ready for use.
 
-    Every array's name and shape is checked. Nothing in the file is executed: a pickle that needs
-    more than tensors or NumPy arrays is refused.
+    Size and SHA-256 are compared with those on record, if there are any (`mien weights list
+    --json`), and every array's name and shape is checked. Nothing in the file is executed: a pickle
+    that needs more than tensors or NumPy arrays is refused.
     """
     from mien.weights.catalog import find
 
-    _import(output, file, find(name))
+    _import(output, file, find(name), other_file)
 
 
-def _import(output: Output, file: Path, entry: Entry) -> None:
+def _import(output: Output, file: Path, entry: Entry, other_file: bool = False) -> None:
     if not entry.architecture:
         from mien.weights.store import keep
 
-        output.result(str(keep(file, entry)))
+        output.result(str(keep(file, entry, other_file=other_file)))
         return
     needs("importing weights", "train")
-    from mien.files import sha256
     from mien.weights.importing import import_file
 
-    path = import_file(file, entry)
-    if entry.sha256 and sha256(file) != entry.sha256:
-        output.warn(f"{file} is not the file whose SHA-256 is on record; its names and shapes fit")
-    output.result(str(path))
+    output.result(str(import_file(file, entry, other_file=other_file)))
 
 
 def _facts(entry: Entry) -> dict[str, object]:

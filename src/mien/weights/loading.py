@@ -126,7 +126,31 @@ def _origin(path: Path) -> Origin:
             f"{path} does not say whose weights it holds",
             hint="write it with: mien weights import FILE --as NAME",
         )
-    return Origin(**json.loads(text))
+    try:
+        origin = Origin(**json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise _foreign(path) from error
+    if not _is_sound(origin):
+        raise _foreign(path)
+    return origin
+
+
+def _foreign(path: Path) -> MienError:
+    return MienError(
+        f"{path} says otherwise than mien writes it whose weights it holds",
+        hint="write it with: mien weights import FILE --as NAME",
+    )
+
+
+def _is_sound(origin: Origin) -> bool:
+    """Say whether all values are of their kind, and the network and its options are known."""
+    texts = {name: value for name, value in asdict(origin).items() if name != "options"}
+    if not all(isinstance(value, str) for value in texts.values()):
+        return False
+    if not isinstance(origin.options, dict) or origin.architecture not in architectures():
+        return False
+    builder = architectures()[origin.architecture].build
+    return origin.options.keys() <= inspect.signature(builder).parameters.keys()
 
 
 def _check_options(source: str, known: Origin, options: Mapping[str, Any]) -> None:

@@ -33,6 +33,9 @@ _RECONSTRUCT: Any = np.empty(0).__reduce__()[0]
 
 _MEMBERS = (".pth", ".pt", ".pkl")
 
+LARGEST = 2_000_000_000
+"""The largest file taken out of an archive, in bytes; the published ones have some 150 million."""
+
 
 def read(path: Path | str) -> dict[str, Tensor]:
     """Return all arrays of a published file by name; what kind of file it is, its content says.
@@ -91,6 +94,12 @@ def _from_archive(path: Path) -> tuple[bytes, str]:
                 raise MienError(
                     f"{path} holds {len(members)} files of weights ({', '.join(_MEMBERS)}), not 1",
                     hint="unpack it and import the right file",
+                )
+            if members[0].size > LARGEST:
+                raise MienError(
+                    f"{members[0].name} in {path} has {members[0].size:,} bytes; at most "
+                    f"{LARGEST:,} are read from an archive",
+                    hint="is it the published file? If so, unpack it and import what it holds",
                 )
             file = archive.extractfile(members[0])
             assert file is not None  # it is a regular file
