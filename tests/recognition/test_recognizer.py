@@ -143,6 +143,19 @@ def test_many_pictures_come_in_order_whatever_they_are(model: Path, tmp_path: Pa
         assert pictures[start : start + 5] == pictures[:5]
 
 
+def test_workers_change_nothing_but_the_time(model: Path) -> None:
+    sources = [PICTURE, b"broken", PICTURE[:, ::-1], PICTURE[::2]] * 12
+    recognizer = mien.Recognizer(model, detector=two_boxes)
+    expected = list(recognizer.analyze_many(sources))
+    assert list(recognizer.analyze_many(sources, workers=3)) == expected
+
+
+def test_an_error_in_a_worker_comes_out(model: Path) -> None:
+    recognizer = mien.Recognizer(model, detector=lambda _: ["face"])
+    with pytest.raises(MienError, match="a detector returned"):
+        list(recognizer.analyze_many([PICTURE] * 9, workers=2))
+
+
 def test_pictures_are_taken_as_they_are_needed(model: Path) -> None:
     taken = []
 

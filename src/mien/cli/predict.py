@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
     from mien.recognition.results import Picture
 
 
+_Job: TypeAlias = "tuple[str, Path | None]"  # a picture, and where its annotated copy goes
+
+
 @click.command(
     short_help="Find the faces in photos and read their emotions.",
     epilog="""\b
@@ -27,6 +33,7 @@ Examples:
   mien predict holiday/ *.png --csv faces.csv
   mien predict photo.jpg --json | jq '.[].faces[].emotion'
   mien predict group.jpg --min-size 40 --min-confidence 0.8 --detector yunet
+  mien predict archive/ --jsonl faces.jsonl --resume
   mien predict crops/ --no-detect          each picture is one face already""",
 )
 @click.argument("sources", metavar="PHOTO|FOLDER...", nargs=-1)
@@ -50,6 +57,19 @@ Examples:
     help="Write a table with a row for every face, or for a picture without one.",
 )
 @click.option(
+    "--jsonl",
+    "jsonl_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Append each result to FILE as a line of JSON as soon as it is there, and print none: for "
+    "very many pictures.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the --jsonl file of a job that was stopped; what is in it is not done again.",
+)
+@click.option(
     "--annotate",
     "annotated",
     metavar="DIR",
@@ -65,6 +85,8 @@ def predict(
     recognizer: Callable[..., Recognizer],
     no_detect: bool,
     csv_file: Path | None,
+    jsonl_file: Path | None,
+    resume: bool,
     annotated: Path | None,
     as_json: bool,
 ) -> int:
@@ -85,21 +107,22 @@ def predict(
 
     if not sources and not sample:
         raise click.UsageError("name a photo or a folder, or try --sample")
+    if jsonl_file is not None and (as_json or csv_file is not None):
+        raise click.UsageError("--jsonl keeps no results for --json or --csv")
+    if resume and jsonl_file is None:
+        raise click.UsageError("--resume goes on with a --jsonl file; name it")
     # Pillow warns of large and of slightly damaged pictures; what matters becomes a reason.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     entries = find_pictures([*sources, *([str(SAMPLE)] if sample else [])])
     targets = annotated_files(entries, annotated) if annotated is not None else []
     if not entries:
         output.note("there are no pictures in " + ", ".join(sources))
+    jobs = [(str(entry.path), target) for entry, target in zip_longest(entries, targets)]
     faces = recognizer(output, search=not no_detect)
-    pictures: list[Picture] = []
-    with output.progress("recognizing") as progress:
-        paths = [str(entry.path) for entry in entries]
-        for picture in faces.analyze_many(paths, detect=not no_detect):
-            if targets and picture.status != "unreadable":
-                _annotate(picture, targets[len(pictures)])
-            pictures.append(picture)
-            progress(len(pictures), len(entries))
+    if jsonl_file is not None:
+        statuses = _to_journal(output, faces, jobs, jsonl_file, resume, detect=not no_detect)
+        return ExitStatus.FAILURE if statuses["unreadable"] else ExitStatus.OK
+    pictures = list(_recognized(output, faces, jobs, detect=not no_detect))
     if as_json:
         output.json([picture.to_dict() for picture in pictures])
     else:
@@ -108,6 +131,52 @@ def predict(
         _write_csv(pictures, csv_file)
     unreadable = any(picture.status == "unreadable" for picture in pictures)
     return ExitStatus.FAILURE if unreadable else ExitStatus.OK
+
+
+def _recognized(
+    output: Output, recognizer: Recognizer, jobs: Sequence[_Job], *, detect: bool
+) -> Iterator[Picture]:
+    """Yield the result of each job, after its annotated copy is written."""
+    paths = [path for path, _ in jobs]
+    with output.progress("recognizing") as progress:
+        results = recognizer.analyze_many(paths, detect=detect, workers=_cores())
+        for done, (picture, (_, target)) in enumerate(zip(results, jobs, strict=True), 1):
+            if target is not None and picture.status != "unreadable":
+                _annotate(picture, target)
+            yield picture
+            progress(done, len(jobs))
+
+
+def _to_journal(
+    output: Output,
+    recognizer: Recognizer,
+    jobs: Sequence[_Job],
+    file: Path,
+    resume: bool,
+    *,
+    detect: bool,
+) -> Counter[str]:
+    """Append the results that the file lacks; return how many it has of which status."""
+    from mien.recognition.journal import Journal
+
+    with Journal(file, resume=resume) as journal:
+        left = [job for job in jobs if job[0] not in journal.done]
+        if len(left) < len(jobs):
+            output.note(f"{len(jobs) - len(left)} pictures are in {file} already")
+        for picture in _recognized(output, recognizer, left, detect=detect):
+            journal.add(picture)
+        statuses = journal.statuses
+    output.note(
+        f"{statuses.total()} pictures; without a face: {statuses['no_face']}, "
+        f"unreadable: {statuses['unreadable']}"
+    )
+    return statuses
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _annotate(picture: Picture, target: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,22 +119,47 @@ class Recognizer:
         """
         return next(self.analyze_many([image], detect=detect))
 
-    def analyze_many(self, images: Iterable[Source], *, detect: bool = True) -> Iterator[Picture]:
+    def analyze_many(
+        self, images: Iterable[Source], *, detect: bool = True, workers: int = 1
+    ) -> Iterator[Picture]:
         """Yield the result of each picture in order; faces are batched over pictures.
 
-        Takes up to 16 pictures from `images` before it yields, and keeps of those only the
-        preprocessed faces, so memory does not grow with their number or size. A picture that
-        cannot be read is a result like any other.
+        Takes up to 16 pictures and 2 a worker from `images` before it yields, and keeps of those
+        only the preprocessed faces, so memory does not grow with their number or size. A picture
+        that cannot be read is a result like any other.
+
+        Args:
+            images: as `analyze` takes them.
+            detect: likewise.
+            workers: pictures that are decoded and searched at once, in threads, while others are
+                classified. A detector of your own must stand being called from several threads if
+                this is more than 1.
         """
         waiting: list[_Searched] = []
         faces = 0
-        for image in images:
-            waiting.append(self._search(image, detect))
+        for searched in self._searched(images, detect, workers):
+            waiting.append(searched)
             faces += len(waiting[-1].faces)
             if faces >= _FACES_AT_ONCE or len(waiting) >= _PICTURES_AT_ONCE:
                 yield from self._classify(waiting)
                 waiting, faces = [], 0
         yield from self._classify(waiting)
+
+    def _searched(
+        self, images: Iterable[Source], search: bool, workers: int
+    ) -> Iterator[_Searched]:
+        if workers <= 1:
+            for image in images:
+                yield self._search(image, search)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            ahead: deque[Future[_Searched]] = deque()
+            for image in images:
+                ahead.append(pool.submit(self._search, image, search))
+                if len(ahead) >= 2 * workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
 
     def _search(self, image: Source, search: bool) -> _Searched:
         name = name_of(image)
