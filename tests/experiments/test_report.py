@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from mien.evaluation.compare import compare
 from mien.evaluation.metrics import wilson_interval
 from mien.evaluation.predictions import Predictions
 from mien.experiments.plan import EXPERIMENTS
-from mien.experiments.report import gather
+from mien.experiments.report import gather, resampling
 from mien.experiments.report.figures import Report, Result
 from mien.experiments.report.resampling import Resampler
 
@@ -72,6 +73,25 @@ def test_the_spread_between_seeds_widens_the_interval(maker: SimpleNamespace) ->
     # The variance of a mean of three seeds is what is between them by three, and the images'.
     assert draws.var() == pytest.approx(between + images, rel=0.15)
     assert draws.mean() == pytest.approx(340 / 700, abs=0.005)
+
+
+def test_samples_are_drawn_in_blocks_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = 5000
+    labels = (np.arange(images) % 7).astype(np.int8)
+    seeds = np.random.default_rng(0).random((2, images)) < 0.6
+    tracemalloc.start()
+    try:
+        resampler = Resampler(labels)
+        whole, recall = resampler.draws("a", seeds), resampler.draws("a", seeds, 3)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # 2000×5000 counts: a byte each, and not 8 or 12.
+    assert peak < 30e6
+    monkeypatch.setattr(resampling, "_BLOCK", 2000)
+    at_once = Resampler(labels)
+    np.testing.assert_array_equal(at_once.draws("a", seeds), whole)
+    np.testing.assert_array_equal(at_once.draws("a", seeds, 3), recall)
 
 
 def test_a_difference_that_never_varies_has_no_interval(maker: SimpleNamespace) -> None:
