@@ -63,6 +63,7 @@ def page(context: BrowserContext, url: str) -> Page:
 def _expect(locator: Locator) -> LocatorAssertions:
     from playwright.sync_api import expect
 
+    expect.set_options(timeout=60_000)  # for machines that do something else as well
     return expect(locator)
 
 
@@ -151,9 +152,8 @@ def test_the_webcam_runs_and_stops(page: Page) -> None:
     _expect(page.locator("#video")).to_be_visible()
     _shot(page, "webcam")
     _expect(page.locator("#boxes")).to_have_attribute("viewBox", "0 0 640 480")
-    before = len(asked)
-    page.wait_for_timeout(1000)
-    assert len(asked) > before
+    with page.expect_request("**/v1/analyze"):
+        pass  # one frame after the other
     stop.click()
     _expect(page.locator("#video")).to_be_hidden()
     page.wait_for_timeout(200)
