@@ -15,9 +15,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.data import duplicates
 from mien.data.cache import Dataset, from_arrays, load, save
 from mien.data.duplicates import find_pairs
-from mien.data.leaks import count_leaks
+from mien.data.leaks import count_leaks, find_leaks
 from mien.data.mix import mix
 from mien.data.prepare import prepare
 from mien.errors import MienError
@@ -77,9 +78,65 @@ def test_equal_pictures_are_exact_and_within_one_set_each_pair_comes_once() -> N
     images[0] = images[3] = 90  # blank ones have nothing but their pixels to be compared by
     images[2] = 91
     pairs = find_pairs(images)
-    assert list(zip(pairs.first, pairs.second, strict=True)) == [(0, 3), (1, 4), (1, 5), (4, 5)]
+    assert list(zip(pairs.first, pairs.second, strict=True)) == [(0, 3), (1, 4), (1, 5)]
     assert pairs.exact.all()
     assert (pairs.similarity == 1).all()
+
+
+def test_equal_pictures_are_listed_a_few_times_and_each_is_there() -> None:
+    first, second = pictures(3), pictures(3, seed=1)
+    blank = np.full((400, 48, 48), 7, np.uint8)
+    many = np.repeat(first[:1], 300, axis=0)  # near to what is made of them below
+    near = np.repeat(jpeg(first[0])[None], 200, axis=0)
+    pairs = find_pairs(np.concatenate([first, blank, many]), np.concatenate([second, blank, near]))
+    assert set(pairs.first[pairs.exact]) == set(range(3, 403))
+    assert set(pairs.second[pairs.exact]) == set(range(3, 403))
+    assert set(pairs.first[~pairs.exact]) == {0, *range(403, 703)}
+    assert set(pairs.second[~pairs.exact]) == set(range(403, 603))
+    assert len(pairs) == 400 + 400 - 1 + 301 + 200 - 1
+    within = find_pairs(np.concatenate([first, blank, many, near]))
+    assert set(within.first) | set(within.second) == {0, *range(3, 903)}
+    assert len(within) < 3 * 900
+    assert (within.first < within.second).all()
+
+
+def test_what_is_looked_at_together_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(3)
+    noise = random.integers(0, 3, (60, 48, 48))
+    images = np.clip(pictures(1) + noise, 0, 255).astype(np.uint8)  # all near, none equal
+    sizes: list[int] = []
+
+    def counted(*arguments: Any) -> Any:
+        sizes.append(len(arguments[2]))
+        return correlations(*arguments)
+
+    correlations = duplicates._correlations
+    monkeypatch.setattr(duplicates, "_correlations", counted)
+    monkeypatch.setattr(duplicates, "_CHUNK", 25)
+    assert len(find_pairs(images)) == 60 * 59 // 2
+    assert max(sizes) == 25
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.79, 1.01, float("nan")])
+def test_a_threshold_below_what_is_looked_at_is_refused(threshold: float) -> None:
+    with pytest.raises(MienError, match=r"not 0\.8 to 1"):
+        find_pairs(pictures(2), threshold=threshold)
+
+
+def test_training_images_are_described_once(
+    sources: dict[str, Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described: list[int] = []
+    descriptors = duplicates._descriptors
+
+    def counted(images: Any) -> Any:
+        described.append(len(images))
+        return descriptors(images)
+
+    monkeypatch.setattr(duplicates, "_descriptors", counted)
+    find_leaks(sources, keep_duplicates=False)
+    # Three splits that are measured, two for training.
+    assert sorted(described) == [4, 6, 6, 10, 10]
 
 
 def test_size_and_color_do_not_matter() -> None:

@@ -13,12 +13,14 @@ crops of one scene, and more and more faces that are only alike.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.errors import MienError
 from mien.images.preprocessing import resize
 from mien.progress import Progress, silent
 
@@ -33,6 +35,8 @@ _SHIFT = 4
 _CANDIDATE = 0.8
 # Rows of a product of matrices computed together: 70 MB against 35,887 images.
 _BLOCK = 512
+# Pairs that are looked at together: their filtered images are 40 MB.
+_CHUNK = 4096
 # A picture without structure has no descriptor (in gray levels, root of the sum of squares).
 _FLAT = 1.0
 
@@ -62,65 +66,119 @@ class Pairs:
         return len(self.first)
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """Images made ready for `find_pairs`; equal ones are described once.
+
+    Attributes:
+        groups: the places of equal images; a group for each different image, in order.
+        digests: one for each group; equal where the images are equal in every pixel.
+        gray: uint8, G×48×48, the first image of each group.
+        descriptors: float32, G×144.
+    """
+
+    groups: list[list[int]]
+    digests: list[bytes]
+    gray: Images
+    descriptors: NDArray[np.float32]
+
+
+def prepare(images: Images) -> Prepared:
+    """Prepare uint8 N×H×W or N×H×W×3 (RGB) images that are compared several times."""
+    groups: dict[bytes, list[int]] = {}
+    for place, image in enumerate(images):
+        groups.setdefault(_digest(image), []).append(place)
+    gray = _gray(images)[[places[0] for places in groups.values()]]
+    return Prepared(list(groups.values()), list(groups), gray, _descriptors(gray))
+
+
 def find_pairs(
-    first: Images,
-    second: Images | None = None,
+    first: Images | Prepared,
+    second: Images | Prepared | None = None,
     *,
     threshold: float = THRESHOLD,
     progress: Progress = silent,
 ) -> Pairs:
     """Find the images of `second` that occur in `first`, exactly or nearly.
 
+    Of images that are equal in every pixel, blank ones as well, not every combination is listed,
+    which would be quadratic in their number: where k equal images of `first` show the same as m
+    equal ones of `second`, the first of the k is paired with each of the m, and each of the k with
+    the first of the m. So each image with a duplicate is in a pair.
+
     Args:
-        first: uint8, N×H×W or N×H×W×3 (RGB).
-        second: uint8, M×H×W or M×H×W×3 of any size; None compares `first` with itself, each pair
-            once, with the earlier image as its first.
-        threshold: the lowest correlation, 0 to 1.
-        progress: is told how many images of `second` were compared.
+        first: uint8, N×H×W or N×H×W×3 (RGB), or what `prepare` made of them.
+        second: uint8, M×H×W or M×H×W×3 of any size, or prepared; None compares `first` with
+            itself, with the earlier image of a pair as its first; equal images are paired with
+            the first of them.
+        threshold: the lowest correlation, 0.8 to 1: pairs that are less alike are never looked at.
+        progress: is told how many different images of `second` were compared.
+
+    Raises:
+        MienError: the threshold is another.
     """
-    gray = _gray(first)
-    other = gray if second is None else _gray(second)
-    keys = _descriptors(gray)
-    queries = keys if second is None else _descriptors(other)
+    if not _CANDIDATE <= threshold <= 1:
+        raise MienError(
+            f"the threshold of near duplicates is {threshold}, not {_CANDIDATE} to 1",
+            hint="pairs that are less alike are not looked at",
+        )
+    keys = first if isinstance(first, Prepared) else prepare(first)
+    itself = second is None
+    queries = keys if second is None else second
+    queries = queries if isinstance(queries, Prepared) else prepare(queries)
     found: dict[tuple[int, int], tuple[float, bool, bool]] = {}
-    for start in range(0, len(queries), _BLOCK):
-        block = queries[start : start + _BLOCK]
+    count = len(queries.groups)
+    for start in range(0, count, _BLOCK):
         for mirrored in (False, True):
-            rows, columns = np.nonzero(_flipped(block, mirrored) @ keys.T > _CANDIDATE)
-            rows += start
-            if second is None:
-                rows, columns = rows[columns < rows], columns[columns < rows]
-            alike = _correlations(gray, other, columns, rows, mirrored)
-            for a, b, value in zip(columns.tolist(), rows.tolist(), alike.tolist(), strict=True):
-                if value >= max(threshold, found.get((a, b), (0.0,))[0]):
-                    found[a, b] = (value, mirrored, False)
-        progress(min(start + _BLOCK, len(queries)), len(queries))
-    for pair in _equal(first, second):
-        found[pair] = (1.0, False, True)
-    order = sorted(found)
+            for a, b in _candidates(keys, queries, start, mirrored, itself):
+                alike = _correlations(keys.gray, queries.gray, a, b, mirrored)
+                for i, j, value in zip(a.tolist(), b.tolist(), alike.tolist(), strict=True):
+                    if value >= max(threshold, found.get((i, j), (0.0,))[0]):
+                        found[i, j] = (value, mirrored, False)
+        progress(min(start + _BLOCK, count), count)
+    places = {digest: place for place, digest in enumerate(keys.digests)}
+    for place, digest in enumerate(queries.digests):
+        if digest in places:
+            found[places[digest], place] = (1.0, False, True)
+    return _listed(found, keys, queries, itself)
+
+
+def _candidates(
+    keys: Prepared, queries: Prepared, start: int, mirrored: bool, itself: bool
+) -> Iterator[tuple[Indices, Indices]]:
+    """Give the groups that are alike at 12×12 pixels, sorted by query, in bounded chunks."""
+    block = _flipped(queries.descriptors[start : start + _BLOCK], mirrored)
+    alike = block @ keys.descriptors.T > _CANDIDATE
+    for row, line in enumerate(alike, start=start):
+        columns = np.flatnonzero(line[:row] if itself else line)
+        for chunk in range(0, len(columns), _CHUNK):
+            part = columns[chunk : chunk + _CHUNK]
+            yield part, np.full(len(part), row)
+
+
+def _listed(
+    found: Mapping[tuple[int, int], tuple[float, bool, bool]],
+    keys: Prepared,
+    queries: Prepared,
+    itself: bool,
+) -> Pairs:
+    """Return the pairs of images for pairs of groups, as `find_pairs` describes it."""
+    pairs: dict[tuple[int, int], tuple[float, bool, bool]] = {}
+    for (i, j), value in found.items():
+        ours, theirs = keys.groups[i], queries.groups[j]
+        for pair in [(ours[0], b) for b in theirs] + [(a, theirs[0]) for a in ours]:
+            if not itself:
+                pairs[pair] = value
+            elif pair[0] != pair[1]:
+                pairs[min(pair), max(pair)] = value
+    order = sorted(pairs)
     return Pairs(
         np.array([a for a, _ in order], np.intp),
         np.array([b for _, b in order], np.intp),
-        np.array([found[pair][0] for pair in order], np.float32),
-        np.array([found[pair][1] for pair in order], np.bool_),
-        np.array([found[pair][2] for pair in order], np.bool_),
+        np.array([pairs[pair][0] for pair in order], np.float32),
+        np.array([pairs[pair][1] for pair in order], np.bool_),
+        np.array([pairs[pair][2] for pair in order], np.bool_),
     )
-
-
-def _equal(first: Images, second: Images | None) -> list[tuple[int, int]]:
-    """Return the pairs that are equal in every pixel; blank images are among them."""
-    places: dict[bytes, list[int]] = {}
-    if second is not None:
-        for place, digest in enumerate(map(_digest, first)):
-            places.setdefault(digest, []).append(place)
-        digests = map(_digest, second)
-        return [(a, b) for b, digest in enumerate(digests) for a in places.get(digest, ())]
-    pairs = []
-    for place, digest in enumerate(map(_digest, first)):
-        earlier = places.setdefault(digest, [])
-        pairs += [(a, place) for a in earlier]
-        earlier.append(place)
-    return pairs
 
 
 def _digest(image: Images) -> bytes:

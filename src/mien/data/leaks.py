@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.data.cache import Dataset
-from mien.data.duplicates import find_pairs
+from mien.data.duplicates import find_pairs, prepare
 from mien.progress import Progress, silent
 
 TRAIN = "train"
@@ -81,7 +81,8 @@ def find_leaks(
         sources: by name, the main one first.
         keep_duplicates: leave nothing out; otherwise images whose duplicate another source has
             are, but not the main source's own.
-        progress: is told how many comparisons of an image with a training split are done.
+        progress: is told how many comparisons of an image with a training split are done,
+            equal images counted once.
     """
     main = next(iter(sources))
     measured = [
@@ -90,20 +91,20 @@ def find_leaks(
         for split in dataset.split_names
         if split != TRAIN
     ]
-    total = len(sources) * sum(len(sources[name].indices(split)) for name, split in measured)
+    queries = [
+        prepare(np.asarray(sources[name].images[sources[name].indices(split)]))
+        for name, split in measured
+    ]
+    total = len(sources) * sum(len(query.groups) for query in queries)
     leaks: list[Leak] = []
     done = 0
     for source, dataset in sources.items():
         rows = dataset.indices(TRAIN)
-        images = np.asarray(dataset.images[rows])
-        for other, split in measured:
+        keys = prepare(np.asarray(dataset.images[rows]))
+        for (other, split), query in zip(measured, queries, strict=True):
             theirs = sources[other].indices(split)
-            pairs = find_pairs(
-                images,
-                np.asarray(sources[other].images[theirs]),
-                progress=_after(done, total, progress),
-            )
-            done += len(theirs)
+            pairs = find_pairs(keys, query, progress=_after(done, total, progress))
+            done += len(query.groups)
             leaks += [
                 Leak(
                     source=source,
