@@ -17,9 +17,10 @@ from mien.classical.classifier import load_classifier
 from mien.classical.options import options_of
 from mien.classical.run import start, train
 from mien.classifiers import open_classifier
+from mien.cli.main import main
 from mien.data.cache import Dataset
 from mien.emotions import EMOTIONS
-from mien.errors import MienError
+from mien.errors import ExitStatus, MienError
 from mien.evaluation.predict import predict
 from mien.evaluation.predictions import Predictions
 from mien.training.recipe import load
@@ -199,7 +200,10 @@ def test_landmarks_of_the_caller_s_own_finder(dataset: Dataset, tmp_path: Path) 
         return np.array([[10, 20], [30, 20], [20, 20 + 5 * tilt], [12, 40], [28, 40]])
 
     recipe = load("landmarks-svm", ["model.options.components=20"])
-    run = start(recipe, dataset, tmp_path / "run")
+    with pytest.raises(MienError, match="need something that finds them"):
+        start(recipe, dataset, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    run = start(recipe, dataset, tmp_path / "run", finder=finder)
     train(run, dataset, finder=finder)
     classifier = load_classifier(run.folder, finder)
     assert classifier.features(dataset.images[:9]).shape == (9, 20)
@@ -208,6 +212,16 @@ def test_landmarks_of_the_caller_s_own_finder(dataset: Dataset, tmp_path: Path) 
     with pytest.raises(MienError, match="find") as told:
         load_classifier(run.folder).probabilities(dataset.images[:1])
     assert "model.options.landmarks" in str(told.value)
+
+
+def test_what_needs_layers_is_told_that_there_are_none(
+    dataset: Dataset, data_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = fitted(dataset, tmp_path / "run", "hog-svm", "model.options.c=0.001")
+    command = ["embed", str(run.folder), "--data", str(data_folder)]
+    assert main(command) == ExitStatus.FAILURE
+    assert "no network but a classifier on features" in capsys.readouterr().err
+    assert not (run.folder / "embeddings").exists()
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,7 @@ class Extractor:
             MienError: there is no finder of points, or it gives none.
         """
         if self.finder is None:
-            raise MienError(
-                "landmarks need something that finds them",
-                hint="name YuNet's file: --set model.options.landmarks=face_detection_yunet.onnx",
-            )
+            raise no_finder()
         parts = []
         for start in range(0, len(images), _BATCH):
             parts.append(find_points(self.finder, images[start : start + _BATCH]))
@@ -116,6 +113,14 @@ class Extractor:
             values = self.network(batch).softmax(dim=1)
         result: NDArray[np.float32] = values.numpy()
         return result
+
+
+def no_finder() -> MienError:
+    """Return what is told where landmarks are asked for and nothing finds them."""
+    return MienError(
+        "landmarks need something that finds them",
+        hint="name YuNet's file: --set model.options.landmarks=face_detection_yunet.onnx",
+    )
 
 
 def filled(points: NDArray[np.float32], usual: NDArray[np.float32]) -> NDArray[np.float32]:

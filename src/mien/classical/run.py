@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from mien.classical.classifier import POINTS, extractor_of, landmarks_copy, network_copy
-from mien.classical.extraction import Extractor, filled, usual_points
+from mien.classical.extraction import Extractor, filled, no_finder, usual_points
 from mien.classical.fitting import (
     Candidate,
     Labeled,
@@ -49,11 +49,23 @@ Row = dict[str, float]
 
 
 def start(
-    recipe: Recipe, dataset: Dataset, folder: Path | str, data_folder: Path | str | None = None
+    recipe: Recipe,
+    dataset: Dataset,
+    folder: Path | str,
+    data_folder: Path | str | None = None,
+    *,
+    finder: Finder | None = None,
 ) -> Run:
     """Begin a run folder for a recipe and a data set, as `mien.training.loop.start` does.
 
     Where a network gives features, the recipe's input becomes the network's.
+
+    Args:
+        recipe: of this kind.
+        dataset: with the splits that the recipe names.
+        folder: new or empty.
+        data_folder: where the data set lies; kept relative to the folder.
+        finder: the caller's own, which `train` will be given; it stays outside the folder.
 
     Raises:
         MienError: the folder is not empty, the data set lacks a split, the recipe is wrong, or
@@ -64,6 +76,8 @@ def start(
     labeled_rows(dataset, recipe.training.validation_split)
     if options.landmarks:
         YuNet(options.landmarks)
+    elif "landmarks" in options.features and finder is None:
+        raise no_finder()
     network = _usable_network(options.network) if options.uses_network else None
     if network is not None:
         recipe = recipe.model_copy(update={"input": _input_of(network, recipe)})
