@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from mien.cli.main import main
+from mien.cli.models import show
+from mien.models.registry import architectures
 from mien.training.recipe import load
 from mien.training.run import Run
 
@@ -83,6 +85,17 @@ def test_mistakes_are_told(
     assert complaint in printed.err
     assert printed.out == ""
     assert not list(tmp_path.iterdir())
+
+
+def test_the_help_points_to_the_architectures_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # A list within the text would be one more to keep.
+    assert show.help is not None
+    assert [name for name in architectures() if name in show.help] == []
+    assert main(["models", "show", "?"]) == 1
+    printed = capsys.readouterr().err.replace(",", " ").split()
+    assert [name for name in architectures() if name not in printed] == []
 
 
 def test_the_list_needs_no_command(capsys: pytest.CaptureFixture[str]) -> None:

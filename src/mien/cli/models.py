@@ -127,9 +127,8 @@ def show(
 ) -> None:
     """Show what a network consists of: its diagram, its layers, and what they cost.
 
-    NAME is an architecture: cnn5, foldnet, inception_resnet_v1, resnet50, senet50, squeezenet1_0,
-    squeezenet1_1 or vgg16. RUN is the folder of a training, which has size, channels and options
-    of its own.
+    NAME is an architecture, as a recipe's model.name calls it; to an unknown name the known ones
+    are told. RUN is the folder of a training, which has size, channels and options of its own.
 
     A layer has its name in the published weights, where there are some; of an image's way through
     the network the shape of each output (channels×height×width), the parameters (as Keras counts
