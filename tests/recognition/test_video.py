@@ -6,7 +6,10 @@ import csv
 import json
 import os
 import re
+import signal
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -307,6 +310,26 @@ def test_a_limit_and_the_table(run_mien: Any, video: Path, model: Path) -> None:
     assert done.returncode == 0
     assert "5 frames, 5 with faces, 1 tracks" in done.stderr
     assert "track" in done.stdout
+
+
+def test_ctrl_c_leaves_what_was_done(make_video: Make, model: Path, tmp_path: Path) -> None:
+    path, table = make_video("long.avi", frames=200), tmp_path / "t.csv"
+    command = [sys.executable, "-m", "mien", "video", path, "--model", model, "--detector", "haar"]
+    command += ["--jsonl", "-", "--csv", table]
+    process = subprocess.Popen(
+        [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["frame"] == 0
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    # The interruption may come between one output and the next.
+    assert abs(len(rows) - 1 - len(rest.splitlines())) <= 1
+    assert len(rows) < 200
 
 
 @pytest.mark.data
