@@ -121,10 +121,10 @@ def test_a_run_differs_by_its_data_and_values_but_not_by_its_words(
     recipe = load("foldnet-micro")
     run = Run(tmp_path / "run")
     run.create(recipe.model_copy(update={"notes": "another"}), {"data": {"checksum": "abc"}})
-    assert folders.differences(run, recipe, "abc") == ""
-    assert "checksum is abc… there, def… here" in folders.differences(run, recipe, "def")
+    assert folders.differs(run, recipe, "abc") == ""
+    assert "checksum is abc… there, def… here" in folders.differs(run, recipe, "def")
     other = load("foldnet-micro", ["input.filter.name=clahe", "optimizer.momentum=0.5"])
-    assert folders.differences(run, other, "abc") == (
+    assert folders.differs(run, other, "abc") == (
         "input.filter.name is not set there, clahe here; input.filter.place is not set there, "
         "after_resize here; optimizer.momentum is 0.95 there, 0.5 here"
     )

@@ -7,14 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from mien.errors import MienError, nearest
-from mien.training.recipe import FEATURES, Recipe, Section, to_table
+from mien.training.differences import differences
+from mien.training.recipe import FEATURES, Recipe, Section
 
 Feature = Literal["hog", "lbp", "landmarks", "embedding", "outputs"]
 
 # Keys that mean something here; whatever else a recipe says about training is for networks.
 _HEEDED = (
-    "summary",
-    "notes",
     "model.name",
     "model.options",
     "input",
@@ -149,24 +148,13 @@ def options_of(recipe: Recipe) -> Features:
             hint="take it out, or train an SVM: model.options.classifier=svm",
         )
     plain = Recipe(summary="", model=recipe.model.model_copy(update={"weights": ""}))
-    for key in _differences(to_table(recipe), to_table(plain)):
+    for key in (each.key for each in differences(recipe, plain)):
         if not any(key == heeded or key.startswith(heeded + ".") for heeded in _HEEDED):
             raise MienError(
                 f"{key}: means nothing where model.name is {FEATURES!r}",
                 hint="take it out; a classifier on features is fitted, not trained in epochs",
             )
     return options
-
-
-def _differences(one: dict[str, Any], other: dict[str, Any], above: str = "") -> list[str]:
-    found = []
-    for key in sorted(one.keys() | other.keys()):
-        a, b = one.get(key), other.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            found += _differences(a, b, f"{above}{key}.")
-        elif a != b:
-            found.append(above + key)
-    return found
 
 
 def _explain(problem: Any) -> str:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mien.data.cache import SPLITS, Dataset
 from mien.errors import MienError
 from mien.evaluation.predictions import Predictions
 from mien.files import sha256
-from mien.training.recipe import Recipe, to_table
+from mien.training.differences import differences
+from mien.training.recipe import Recipe
 from mien.training.run import Run
 
-# What two recipes may say differently and still train the same.
-_WORDS = {"summary", "notes"}
 _SHOWN = 3
 _LEFTOVER = re.compile(r"\.(checkpoint|model|history|curves|run|recipe)\.\w+\.\w+")
 
@@ -45,7 +42,7 @@ def _is_leftover(path: Path) -> bool:
     return _LEFTOVER.fullmatch(path.name) is not None
 
 
-def differences(run: Run, recipe: Recipe, checksum: str) -> str:
+def differs(run: Run, recipe: Recipe, checksum: str) -> str:
     """Return in words how a run differs from what would be run; empty where it does not.
 
     Args:
@@ -62,11 +59,9 @@ def differences(run: Run, recipe: Recipe, checksum: str) -> str:
     found = []
     if data != checksum:
         found.append(f"the data's checksum is {data[:12]}… there, {checksum[:12]}… here")
-    ours, theirs = _flat(to_table(recipe)), _flat(to_table(there))
     found += [
-        f"{key} is {_said(theirs.get(key))} there, {_said(ours.get(key))} here"
-        for key in sorted(ours.keys() | theirs.keys())
-        if ours.get(key) != theirs.get(key)
+        f"{each.key} is {_said(each.second)} there, {_said(each.first)} here"
+        for each in differences(recipe, there)
     ]
     more = len(found) - _SHOWN
     return "; ".join(found[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
@@ -95,17 +90,6 @@ def _are_of(file: Path, weights: str | None, checksum: str) -> bool:
     except MienError:
         return False
     return info.get("data") == checksum and (weights is None or info.get("model_sha256") == weights)
-
-
-def _flat(table: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Return a recipe's values by their whole keys, as `--set` takes them."""
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{above}{key}.")
-        elif above or key not in _WORDS:
-            flat[f"{above}{key}"] = value
-    return flat
 
 
 def _said(value: object) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from mien.data.cache import Dataset
 from mien.errors import MienError
 from mien.experiments.folders import (
-    differences,
+    differs,
     missing_predictions,
     only_begun,
     predictions_file,
@@ -159,8 +159,8 @@ def look(task: Task, dataset: Dataset) -> None:
     run = Run(task.folder)
     if not task.folder.exists() or (task.folder.is_dir() and only_begun(task.folder)):
         task.state, task.reason = State.TRAIN, ""
-    elif differs := differences(run, task.recipe, dataset.checksum):
-        task.state, task.reason = State.DIFFERS, differs
+    elif how := differs(run, task.recipe, dataset.checksum):
+        task.state, task.reason = State.DIFFERS, how
         return
     else:
         try:

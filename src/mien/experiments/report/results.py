@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mien.experiments.plan import EXPERIMENTS, Experiment
-from mien.experiments.report.changes import Change, differences
+from mien.experiments.report.changes import Change, compared
 from mien.experiments.report.figures import Other, Result
 from mien.experiments.report.pool import Pool
 from mien.experiments.report.run_folder import RunRecord
@@ -103,11 +103,9 @@ def _compared(result: Result, results: dict[str, Result], pool: Pool | None) -> 
     ours, theirs = result.runs[0].recipe, baseline.runs[0].recipe
     assert ours is not None
     assert theirs is not None
-    meant = differences(
-        load_recipe(result.experiment.recipe), load_recipe(baseline.experiment.recipe)
-    )
+    meant = compared(load_recipe(result.experiment.recipe), load_recipe(baseline.experiment.recipe))
     keys = {change.key for change in meant}
-    more = [change.key for change in differences(ours, theirs) if change.key not in keys]
+    more = [change.key for change in compared(ours, theirs) if change.key not in keys]
     if more:
         return replace(
             result,
