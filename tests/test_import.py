@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import mien
 HEAVY = (
     *("torch", "lightning_fabric", "safetensors", "pydantic", "tomli_w", "onnx", "pyarrow"),
     *("pandas", "matplotlib", "skimage", "scipy", "sklearn", "onnxscript", "h5py", "jinja2"),
-    *("markupsafe", "filelock"),
+    *("markupsafe", "filelock", "fastapi", "uvicorn", "prometheus_client", "python_multipart"),
 )
 
 
@@ -78,3 +79,11 @@ def test_lists_need_the_light_core_only(arguments: list[str]) -> None:
     loaded = modules_after(f"from mien.cli.main import main\nassert main({arguments}) == 0")
     assert "click" in loaded
     assert not loaded & set(HEAVY)
+
+
+def test_predicting_writes_nothing_into_the_home_and_so_no_telemetry(tmp_path: Path) -> None:
+    removed = ("XDG_CACHE_HOME", "ORT_DISABLE_TELEMETRY")
+    kept = {name: value for name, value in os.environ.items() if name not in removed}
+    code = "import mien; assert mien.analyze(mien.SAMPLE).faces"
+    subprocess.run([sys.executable, "-c", code], env={**kept, "HOME": str(tmp_path)}, check=True)
+    assert list(tmp_path.rglob("*")) == []

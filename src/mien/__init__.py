@@ -3,6 +3,7 @@
 Importing it and predicting with it need neither torch nor the network.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from mien.emotions import EMOTIONS
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from mien.recognition.recognizer import Recognizer, analyze
     from mien.recognition.results import Face, Frame, Picture, TrackedFace
     from mien.recognition.video import analyze_video
+
+# From 1.32 on onnxruntime tells its makers of every process, unless this is set before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
     "EMOTIONS",
