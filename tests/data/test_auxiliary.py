@@ -11,6 +11,7 @@ from PIL import Image
 from mien.data.form import Form
 from mien.data.prepare import Prepared, prepare
 from mien.data.problems import BadRowsError, Kind
+from mien.data.readers import discover, walk
 from mien.data.readers.base import Options
 from mien.data.readers.listed import cut
 from mien.emotions import EMOTIONS
@@ -360,3 +361,39 @@ def test_frames_of_different_sizes_need_a_size(tmp_path: Path, write_tree: Tree)
     )
     with pytest.raises(MienError, match="differ in size"):
         prepare([root], tmp_path / "out")
+
+
+def test_a_source_is_walked_through_once_whatever_its_format(
+    tmp_path: Path, write_tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "AffectNet"
+    write_tree(root, {f"train/{code}/{code}.png": picture(code) for code in range(8)})
+    walked: list[Path] = []
+    once = walk._walk
+
+    def counted(folder: Path) -> walk.Listing:
+        walked.append(folder)
+        return once(folder)
+
+    monkeypatch.setattr(walk, "_walk", counted)
+    readers, _ = discover([root])
+    assert [reader.format for reader in readers] == ["AffectNet folders"]
+    assert walked == [root]
+    # Later calls see what has changed since.
+    write_tree(root, {"train/8/8.png": picture(8)})
+    assert root / "train/8" in walk.listing(root).folders
+
+
+def test_hidden_folders_are_not_entered(tmp_path: Path, write_tree: Tree) -> None:
+    root = tmp_path / "jaffe"
+    write_tree(
+        root,
+        {
+            "KA.AN1.39.png": picture(1),
+            ".thumbnails/a.png": picture(2),
+            "__MACOSX/b.png": picture(3),
+        },
+    )
+    prepared = prepare([root], tmp_path / "out", form=SIZE)
+    assert formats(prepared) == ["JAFFE"]
+    assert rows(prepared) == {"KA.AN1.39.png": ("train", "angry")}

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from mien.data import votes
 from mien.data.readers.affectnet import AffectNetArrays, AffectNetList, AffectNetTree
-from mien.data.readers.base import Reader, visible
+from mien.data.readers.base import Reader
 from mien.data.readers.ckplus import CkPlus, CkPlusCsv, CkPlusTree
 from mien.data.readers.image_tree import ImageTree
 from mien.data.readers.jaffe import Jaffe
 from mien.data.readers.parquet import Parquet
 from mien.data.readers.pixel_csv import PixelCsv
 from mien.data.readers.rafdb import RafDb, RafDbTree
+from mien.data.readers.walk import visible, walking_once
 from mien.errors import MienError
 
 # The special ones first: what one of them takes is not offered to the others.
@@ -40,9 +41,10 @@ def discover(sources: Sequence[Path]) -> tuple[list[Reader], Path | None]:
     for source in sources:
         if not source.exists():
             raise MienError(f"{source} does not exist")
-        files = [source] if source.is_file() else visible(source, ".csv")
-        here = [file for file in files if votes.recognizes(file)]
-        found = _found(source)
+        with walking_once():
+            files = [source] if source.is_file() else visible(source, ".csv")
+            here = [file for file in files if votes.recognizes(file)]
+            found = _found(source)
         if not found and not here:
             raise MienError(
                 f"{source} is not recognized",

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from mien.data.problems import Kind, Problems
-from mien.data.readers.base import natural
 from mien.data.readers.listed import (
     Entry,
     ListedImages,
@@ -24,6 +23,7 @@ from mien.data.readers.listed import (
     numbered_folders,
     split_above,
 )
+from mien.data.readers.walk import listing, natural, visible
 from mien.data.splits import split_of_file
 from mien.data.tables import header
 
@@ -83,8 +83,7 @@ class AffectNetList(ListedImages):
 
     def _root(self, image: str, file: Path) -> Path:
         """Return the folder that the list's paths begin at."""
-        folders = (path for path in sorted(self.path.rglob("*")) if path.is_dir())
-        around = (self.path, *folders)
+        around = (self.path, *listing(self.path).folders)
         return next((folder for folder in around if (folder / image).is_file()), file.parent)
 
 
@@ -139,7 +138,7 @@ def _lists(root: Path) -> list[Path]:
     """Return the lists under a folder; one without names of columns has nine of the right kind."""
     return [
         file
-        for file in sorted(root.rglob("*.csv"))
+        for file in sorted(visible(root, ".csv"))
         if set(_COLUMNS[:5]) <= set(header(file)) or _is_bare_list(header(file))
     ]
 
@@ -166,6 +165,8 @@ def _annotations(root: Path) -> list[Path]:
     """Return the folders `annotations` with classes that have `images` beside them."""
     return [
         folder
-        for folder in sorted([*root.rglob("annotations")])
-        if (folder.parent / "images").is_dir() and any(folder.glob("*_exp.npy"))
+        for folder in listing(root).folders
+        if folder.name == "annotations"
+        and (folder.parent / "images").is_dir()
+        and any(folder.glob("*_exp.npy"))
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.problems import Problems
+from mien.data.readers.walk import natural, visible
 from mien.data.splits import split_order
 from mien.files import sha256
 
@@ -134,28 +134,3 @@ def listing_sha256(folder: Path, files: Iterable[Path]) -> str:
         name = file.relative_to(folder).as_posix()
         digest.update(f"{name}\t{file.stat().st_size}\n".encode())
     return digest.hexdigest()
-
-
-def visible(folder: Path, suffix: str = "") -> list[Path]:
-    """Return the files under `folder` whose name ends so, without hidden ones, in natural order."""
-    return sorted(
-        (
-            path
-            for path in folder.rglob("*")
-            if path.name.casefold().endswith(suffix)
-            and path.is_file()
-            and not any(map(hidden, path.relative_to(folder).parts))
-        ),
-        key=natural,
-    )
-
-
-def hidden(name: str) -> bool:
-    """Say whether a file's or folder's name is one that systems make for themselves."""
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def natural(path: Path) -> list[tuple[int, str]]:
-    """Return a key that sorts `a2` before `a10`."""
-    parts = re.split(r"(\d+)", path.as_posix())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -18,6 +18,7 @@ import numpy as np
 from mien.data.problems import Kind, Problems
 from mien.data.readers.listed import Entry, ListedImages, images_in, split_above
 from mien.data.readers.pixel_csv import PixelCsv
+from mien.data.readers.walk import listing, visible
 
 _FRAME = re.compile(r"(S\d{3})_(\d{3})_(\d{8})")
 # Around the landmarks, which end at the chin and the brows, on each side: what FER2013 shows.
@@ -46,7 +47,7 @@ class CkPlus(ListedImages):
         landmarks = _folder(self.path, "Landmarks")
         assert images is not None  # or it would not have been recognized
         assert emotions is not None
-        for file in sorted(emotions.rglob("*_emotion.txt")):
+        for file in sorted(visible(emotions, "_emotion.txt")):
             code = _code(file.read_text(errors="replace"))
             if code is None:
                 text = "does not hold one number from 0 to 7"
@@ -110,7 +111,7 @@ class CkPlusCsv(PixelCsv):
 def _folder(root: Path, name: str) -> Path | None:
     if root.name == name:
         return root
-    return next((path for path in sorted(root.rglob(name)) if path.is_dir()), None)
+    return next((path for path in listing(root).folders if path.name == name), None)
 
 
 def _code(text: str) -> str | None:

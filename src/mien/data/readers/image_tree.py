@@ -18,15 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.problems import Kind, Problems
-from mien.data.readers.base import (
-    Reader,
-    Rows,
-    hidden,
-    left_out_class,
-    listing_sha256,
-    natural,
-    visible,
-)
+from mien.data.readers.base import Reader, Rows, left_out_class, listing_sha256
+from mien.data.readers.walk import hidden, natural, visible
 from mien.data.splits import split_named, split_of_file, split_order
 from mien.emotions import EMOTIONS, UNKNOWN, canonical
 from mien.images.decode import SUFFIXES, UnreadableError, decode_whole

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.problems import Kind, Problems
-from mien.data.readers.base import Reader, Rows, left_out_class, listing_sha256, natural
+from mien.data.readers.base import Reader, Rows, left_out_class, listing_sha256
+from mien.data.readers.walk import listing
 from mien.data.splits import split_named
 from mien.emotions import EMOTIONS, canonical
 from mien.images.decode import SUFFIXES, UnreadableError, decode_whole
@@ -130,14 +131,7 @@ class ListedImages(Reader):
 
 def images_in(folder: Path) -> list[Path]:
     """Return the image files under a folder, in natural order, without hidden ones."""
-    return sorted(
-        (
-            path
-            for path in folder.rglob("*")
-            if path.suffix.casefold() in SUFFIXES and not path.name.startswith(".")
-        ),
-        key=natural,
-    )
+    return [path for path in listing(folder).files if path.suffix.casefold() in SUFFIXES]
 
 
 def split_above(root: Path, path: Path) -> str:
@@ -154,7 +148,7 @@ def numbered_folders(root: Path) -> list[Path]:
     """
     return [
         folder
-        for folder in sorted(path for path in root.rglob("*") if path.is_dir())
+        for folder in listing(root).folders
         if folder.name.isdecimal()
         and not any(
             canonical(name) for name in folder.relative_to(root).parts if not name.isdecimal()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mien.data.problems import Kind, Problems
 from mien.data.readers.listed import Entry, ListedImages, NumberedTree, images_in, numbered_folders
+from mien.data.readers.walk import listing
 from mien.data.splits import split_of_file
 
 _LIST = "list_patition_label.txt"  # spelled so
@@ -31,12 +32,12 @@ class RafDb(ListedImages):
     @classmethod
     def recognizes(cls, path: Path) -> bool:
         """Say whether a folder holds the list."""
-        return any(path.rglob(_LIST))
+        return path.is_dir() and bool(_lists(path))
 
     def entries(self, problems: Problems) -> Iterator[Entry]:
         """Give the images of the list; one that is missing is reported when it is read."""
         images = {file.name: file for file in images_in(self.path)}
-        file = min(self.path.rglob(_LIST))
+        file = min(_lists(self.path))
         lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -64,3 +65,7 @@ class RafDbTree(NumberedTree):
         """Say whether classes are numbered 1 to 7; FER2013's begin with 0 and end with 6."""
         numbers = {folder.name for folder in numbered_folders(path)}
         return numbers == set("1234567")
+
+
+def _lists(root: Path) -> list[Path]:
+    return [file for file in listing(root).files if file.name == _LIST]
