@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from mien.recognition.results import Face, Frame, Picture, TrackedFace
     from mien.recognition.video import analyze_video
 
-# From 1.32 on onnxruntime tells its makers of every process, unless this is set before it is loaded.
+# onnxruntime 1.32 notes every process for its makers and, by its Privacy.md, sends them the notes,
+# unless this is set before it is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
