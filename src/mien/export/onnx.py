@@ -28,6 +28,7 @@ from mien.evaluation.predictions import Predictions
 from mien.export.calibrating import add_temperature
 from mien.files import atomic_path, sha256
 from mien.images.preprocessing import Preprocessing
+from mien.models.folding import fold
 from mien.training.run import Run, TorchClassifier
 from mien.version import __version__
 
@@ -86,7 +87,7 @@ def export_run(
         **(facts or {}),
     }
     network = run.network()
-    model = to_onnx(_Exported(network), shape, ("images", "probabilities"))
+    model = to_onnx(_Exported(fold(network)), shape, ("images", "probabilities"))
     classifier = TorchClassifier(network, preprocessing)
     return save(model, classifier, preprocessing, provenance, target, calibration)
 
