@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mien.experiments.report import gather, render, text
+from mien.experiments import text
+from mien.experiments.report import gather, render
 from mien.experiments.report.charts import palette
 from mien.experiments.report.charts.svg import tag, ticks
 from mien.experiments.report.figures import Report
@@ -91,9 +92,26 @@ def test_figures_as_text() -> None:
     assert text.points(-0.0123) == "−1.2"
     assert text.points(-0.0001) == "0.0"
     assert text.percent(float("nan")) == "–"
-    assert text.duration(3725) == "1 h 2 min"
-    assert text.duration(59.6) == "1 min 0 s"
+    assert (text.percent(0.6234), text.percent(0.6234, 2, "%")) == ("62.3", "62.34%")
     assert text.large(11_075_847) == "11.1 M"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, "–"),
+        (float("nan"), "–"),
+        (0.4, "0 s"),
+        (99, "99 s"),
+        (150, "2 min 30 s"),
+        (720, "12 min"),
+        (3599, "1 h 0 min"),
+        (12_000, "3 h 20 min"),
+        (216_000, "2.5 days"),
+    ],
+)
+def test_durations_as_text(seconds: float | None, words: str) -> None:
+    assert text.duration(seconds) == words
 
 
 def test_axes_have_few_round_ticks() -> None:

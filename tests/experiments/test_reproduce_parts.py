@@ -14,7 +14,7 @@ from rich.console import Console
 from mien.data import cache
 from mien.errors import MienError
 from mien.experiments import folders, pool, view
-from mien.experiments.estimate import Estimates, estimates_of, in_words, together
+from mien.experiments.estimate import Estimates, estimates_of, together
 from mien.experiments.plan import EXPERIMENTS, Experiment, select
 from mien.experiments.pool import Slot, slots_of
 from mien.experiments.record import read, write
@@ -190,14 +190,6 @@ def test_work_that_is_shared_takes_as_long_as_its_longest_part() -> None:
     assert together([10.0, 20.0, 30.0], 2) == (30.0, True)
     assert together([10.0, None, 50.0], 2) == (50.0, False)
     assert together([], 2) == (0.0, True)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.4, "0 s"), (99, "99 s"), (720, "12 min"), (12_000, "3 h 20 min"), (216_000, "2.5 days")],
-)
-def test_durations_in_words(seconds: float, words: str) -> None:
-    assert in_words(seconds) == words
 
 
 def test_a_request_with_other_values_is_added_to_the_record(

@@ -9,11 +9,12 @@ from mien.cli.common import Output
 from mien.errors import ExitStatus, MienError
 from mien.evaluation.predictions import Predictions
 from mien.experiments.combine import Combined, measure
-from mien.experiments.estimate import Estimates, in_words, together
+from mien.experiments.estimate import Estimates, together
 from mien.experiments.plan import GROUPS
 from mien.experiments.reproduce import log_file
 from mien.experiments.tasks import OPEN, State, Task
-from mien.experiments.view import percent, title
+from mien.experiments.text import duration
+from mien.experiments.view import accuracy_text, title
 
 _FITS_A_CPU = 12 * 3600  # seconds: done overnight
 
@@ -26,7 +27,7 @@ def say_what_fits(output: Output, tasks: Sequence[Task], estimates: Estimates) -
         seconds, complete = together([estimates.left(task) for task in own], 1)
         if not any(task.state in OPEN for task in own):
             continue
-        said.append(f"{group} {'about' if complete else 'more than'} {in_words(seconds)}")
+        said.append(f"{group} {'about' if complete else 'more than'} {duration(seconds)}")
         if complete and seconds <= _FITS_A_CPU:
             fitting.append(f"--only {group}")
     if said:
@@ -49,13 +50,13 @@ def present_plan(
         return
     rows = []
     for task, seconds in zip(tasks, left, strict=True):
-        likely = "–" if not seconds else in_words(seconds)
+        likely = "–" if not seconds else duration(seconds)
         rows.append((title(task), str(task.state), _epochs(task), likely))
     output.table(("run", "state", "epochs", "likely time"), rows, texts=2)
     _say_reasons(output, tasks)
     seconds, complete = together(left, at_once)
     if seconds:
-        output.note(f"in all {'about' if complete else 'more than'} {in_words(seconds)}")
+        output.note(f"in all {'about' if complete else 'more than'} {duration(seconds)}")
 
 
 def present(
@@ -91,14 +92,14 @@ def _tables(
 ) -> None:
     rows = []
     for task, (accuracy, images) in zip(tasks, measured, strict=True):
-        cost = in_words(task.seconds) if task.history else "–"
+        cost = duration(task.seconds) if task.history else "–"
         number = f"{images:,}" if images else "–"
         state = str(task.state)
         experiment = task.experiment
         rows.append(
             (
                 *(experiment.title, experiment.recipe, state, str(task.seed), _epochs(task)),
-                *(percent(accuracy), number, cost),
+                *(accuracy_text(accuracy), number, cost),
             )
         )
     columns = ("experiment", "recipe", "state", "seed", "epochs", "validation", "images", "cost")
@@ -109,7 +110,7 @@ def _tables(
             [
                 (
                     *(each.group, each.method, str(each.seed)),
-                    *(f"{len(each.members)} of {each.planned}", percent(each.accuracy)),
+                    *(f"{len(each.members)} of {each.planned}", accuracy_text(each.accuracy)),
                     f"{each.images:,}" if each.images else "–",
                 )
                 for each in ensembles

@@ -116,15 +116,3 @@ def _forward_seconds(recipe: Recipe) -> float:
     one = run(1)
     images = min(_PROBE_IMAGES, max(1, int(_PROBE_SECONDS / one)))
     return run(images) / images
-
-
-def in_words(seconds: float) -> str:
-    """Return a duration for people: `40 s`, `12 min`, `3 h 20 min`, `2.5 days`."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{seconds / 86400:,.1f} days"

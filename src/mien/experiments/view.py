@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mien.experiments.child import Event
-from mien.experiments.estimate import Estimates, in_words, together
+from mien.experiments.estimate import Estimates, together
 from mien.experiments.pool import Slot
 from mien.experiments.tasks import OPEN, State, Task
+from mien.experiments.text import duration, percent
 
 _SECONDS_BETWEEN_LINES = 60
 _SECONDS_BETWEEN_PICTURES = 0.4
@@ -84,7 +85,7 @@ class Watch:
         parts = [f"{count[state]} {state}" for state in _ORDER if count[state]]
         seconds, complete = self.left()
         if seconds:
-            parts.append(f"{'about' if complete else 'more than'} {in_words(seconds)} left")
+            parts.append(f"{'about' if complete else 'more than'} {duration(seconds)} left")
         return ", ".join(parts)
 
 
@@ -96,9 +97,9 @@ def title(task: Task) -> str:
     return f"{task.experiment.recipe}, seed {task.seed}"
 
 
-def percent(accuracy: float | None) -> str:
-    """Return an accuracy for people, a dash where there is none."""
-    return "–" if accuracy is None else f"{accuracy:.2%}"
+def accuracy_text(accuracy: float | None) -> str:
+    """Return an accuracy as views give it; "–" for none."""
+    return percent(accuracy, 2, "%")
 
 
 def ending(task: Task) -> str:
@@ -106,8 +107,8 @@ def ending(task: Task) -> str:
     if task.state is State.FAILED:
         return f"{title(task)}: failed: {task.reason}"
     return (
-        f"{title(task)}: done, validation accuracy {percent(task.best)}, "
-        f"{in_words(task.seconds)} of training"
+        f"{title(task)}: done, validation accuracy {accuracy_text(task.best)}, "
+        f"{duration(task.seconds)} of training"
     )
 
 
@@ -147,10 +148,10 @@ class Lines:
         now = time.monotonic()
         if "epoch" in event and now - self._last[task.name] >= _SECONDS_BETWEEN_LINES:
             self._last[task.name] = now
-            accuracy = percent(event["epoch"]["validation_accuracy"])
+            accuracy = accuracy_text(event["epoch"]["validation_accuracy"])
             self.write(
                 f"{title(task)}: epoch {len(task.history)}/{task.epochs}, validation accuracy "
-                f"{accuracy}, best {percent(task.best)} ({self.watch.summary()})"
+                f"{accuracy}, best {accuracy_text(task.best)} ({self.watch.summary()})"
             )
 
     def ended(self, task: Task) -> None:
@@ -215,10 +216,10 @@ class Picture:
                 title(task),
                 current.slot.name,
                 current.doing + stage,
-                percent(task.history[-1]["validation_accuracy"] if task.history else None),
-                percent(task.best),
-                in_words(time.monotonic() - current.since),
-                "–" if current.left is None else in_words(current.left),
+                accuracy_text(task.history[-1]["validation_accuracy"] if task.history else None),
+                accuracy_text(task.best),
+                duration(time.monotonic() - current.since),
+                duration(current.left),
             )
         return Group(table, Text(self.watch.summary()))
 

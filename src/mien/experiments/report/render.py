@@ -9,8 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mien.emotions import EMOTIONS
+from mien.experiments import text
 from mien.experiments.plan import GROUPS, PAPER_ENSEMBLE, Group
-from mien.experiments.report import published, text
+from mien.experiments.report import published
 from mien.experiments.report.charts import drawn, palette
 from mien.experiments.report.claims.verdicts import FEWEST_SEEDS
 from mien.experiments.report.figures import Report, Result

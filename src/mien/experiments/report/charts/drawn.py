@@ -10,7 +10,7 @@ from mien.emotions import EMOTIONS
 from mien.experiments.report.charts import curves, dots, matrices
 from mien.experiments.report.charts.dots import Row
 from mien.experiments.report.figures import EnsembleFigures, Estimate, Report, Result
-from mien.experiments.report.text import interval, numbers, percent, points
+from mien.experiments.text import interval, numbers, percent, points
 
 
 def overview(results: Sequence[Result]) -> Markup:

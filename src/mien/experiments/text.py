@@ -1,4 +1,4 @@
-"""Figures as text, the same in both files."""
+"""Figures as text, the same while the work is done and in both files of the report."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class _Interval(Protocol):
     def high(self) -> float | None: ...
 
 
-def percent(share: float | None, digits: int = 1) -> str:
-    """Return a share in percent, without the sign; "–" for none."""
-    return "–" if share is None or share != share else f"{100 * share:.{digits}f}"
+def percent(share: float | None, digits: int = 1, sign: str = "") -> str:
+    """Return a share in percent, with `sign` after it; "–" for none."""
+    return "–" if share is None or share != share else f"{100 * share:.{digits}f}{sign}"
 
 
 def points(difference: float | None, digits: int = 1) -> str:
@@ -49,15 +49,21 @@ def large(number: int | None) -> str:
     return str(number)
 
 
-def duration(seconds: float) -> str:
-    """Return a time in the two units that matter; "–" where it is not known."""
-    if seconds != seconds:
+def duration(seconds: float | None) -> str:
+    """Return a time as `40 s`, `2 min 30 s`, `12 min`, `3 h 20 min` or `2.5 days`; "–" for none."""
+    if seconds is None or seconds != seconds:
         return "–"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if seconds < 599.5:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min {rest} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{seconds / 86400:,.1f} days"
 
 
 def mean_epochs(epochs: float) -> str:
