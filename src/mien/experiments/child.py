@@ -161,6 +161,9 @@ def main(arguments: list[str]) -> int:
         reason = " ".join(error.message.split())
         print(f"{reason} ({error.hint})" if error.hint else reason, file=sys.stderr)
         return ExitStatus.FAILURE
+    finally:
+        # To be stopped while the interpreter winds up would only leave a traceback in the log.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return ExitStatus.OK
 
 
