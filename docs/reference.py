@@ -52,9 +52,7 @@ def recipe_reference() -> str:
     return "\n".join(parts) + "\n"
 
 
-def _sections(
-    section: type[BaseModel], prefix: str, listed: set[type[BaseModel]]
-) -> Iterator[str]:
+def _sections(section: type[BaseModel], prefix: str, listed: set[type[BaseModel]]) -> Iterator[str]:
     """Yield a table of a recipe and those inside it; what is `listed` already is not repeated."""
     listed.add(section)
     meanings = attribute_docs(section)
