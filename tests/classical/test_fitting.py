@@ -14,6 +14,7 @@ from mien.classical.fitting import (
     Labeled,
     best_temperature,
     candidates,
+    check_labels,
     fit_transforms,
     linear_svm,
     log_loss,
@@ -146,19 +147,19 @@ def test_the_temperature_has_the_least_log_loss() -> None:
     assert min(losses) == losses[0]
 
 
-def test_too_few_images_are_told(splits: tuple[Labeled, Labeled]) -> None:
-    train, validation = splits
+def test_too_few_images_are_told() -> None:
+    labels = np.arange(60, dtype=np.int8) % 7
     for options in (
         features(classifier="knn", neighbors=500),
         features(classifier="clusters", clusters=500),
     ):
         with pytest.raises(MienError, match="500 is too many"):
-            list(candidates(train, validation, options, seed=0, balanced=False))
+            check_labels(options, labels)
     with pytest.raises(MienError, match="components"):
-        fit_transforms(train.x, features(kernel="rbf"), seed=0)
-    one = Labeled(train.x, np.zeros_like(train.y))
+        check_labels(features(kernel="rbf"), labels)
     with pytest.raises(MienError, match="two emotions"):
-        list(candidates(one, validation, features(), seed=0, balanced=False))
+        check_labels(features(), np.zeros(60, np.int8))
+    check_labels(features(), labels)
 
 
 def test_scaling(splits: tuple[Labeled, Labeled]) -> None:

@@ -271,6 +271,9 @@ def test_what_a_recipe_names_must_be_there(
         "network-svm", f"model.options.network={network_run}", "input.size=64"
     )
     assert "no split" in refused("hog-svm", "training.train_split=trian")
+    assert "training images" in refused("hog-rbf-svm", "model.options.components=5000")
+    assert "too many" in refused("network-clusters", f"model.options.network={network_run}")
+    assert "training.epochs" in refused("hog-svm", "training.epochs=7")
 
 
 def test_a_damaged_or_empty_run_is_told(dataset: Dataset, tmp_path: Path) -> None:

@@ -73,10 +73,11 @@ def test_an_ensemble_is_used_like_one_model(
 
     first = dataset.indices("validation")[0]
     Image.fromarray(dataset.images[first]).save(tmp_path / "face.png")
-    seen = run("predict", tmp_path / "face.png", "--no-detect", "--model", one)
-    scores = seen[0]["faces"][0]["scores"]
-    found = [scores[emotion] for emotion in EMOTIONS]
-    np.testing.assert_allclose(found, combined[0], atol=1e-4)
+    for model in (one, folder):
+        seen = run("predict", tmp_path / "face.png", "--no-detect", "--model", model)
+        scores = seen[0]["faces"][0]["scores"]
+        found = [scores[emotion] for emotion in EMOTIONS]
+        np.testing.assert_allclose(found, combined[0], atol=1e-4)
 
 
 def test_augmentation_at_test_time_is_that_of_each_member(

@@ -88,15 +88,7 @@ def candidates(
         options: which classifier, and the grid.
         seed: of k-means and of the SVM's order.
         balanced: weigh the classes of an SVM as scikit-learn's `balanced` does.
-
-    Raises:
-        MienError: there are too few training images.
     """
-    key, values = options.grid
-    if options.classifier != "svm" and max(values) >= len(train.y):
-        raise MienError(
-            f"model.options.{key} = {max(values):g} is too many for {len(train.y)} training images"
-        )
     match options.classifier:
         case "svm":
             yield from _svms(train, validation, options.c, seed, balanced)
@@ -104,6 +96,32 @@ def candidates(
             yield from _neighbors(train, validation, options.neighbors)
         case "clusters":
             yield from _clusters(train, validation, options.clusters, seed)
+
+
+def check_labels(options: Features, labels: NDArray[np.int8]) -> None:
+    """Refuse what cannot be fitted to so few images.
+
+    Args:
+        options: which classifier, and the grid.
+        labels: of the training images.
+
+    Raises:
+        MienError: there are fewer images than the classifier needs, or one emotion only.
+    """
+    key, values = options.grid
+    if options.classifier != "svm" and max(values) >= len(labels):
+        raise MienError(
+            f"model.options.{key} = {max(values):g} is too many for {len(labels)} training images"
+        )
+    if options.classifier != "svm":
+        return
+    if options.kernel == "rbf" and options.components > len(labels):
+        raise MienError(
+            f"model.options.components = {options.components} is more than the {len(labels)} "
+            "training images"
+        )
+    if len(np.unique(labels)) < 2:
+        raise MienError("an SVM needs training images of at least two emotions")
 
 
 def log_loss(probabilities: Array, labels: NDArray[np.uint8]) -> float:
@@ -121,11 +139,6 @@ def _kernel_map(x: Array, options: Features, seed: int) -> KernelMap:
     from sklearn.kernel_approximation import Nystroem
 
     gamma = options.gamma or 1 / (x.shape[1] * max(float(x.var()), 1e-12))
-    if options.components > len(x):
-        raise MienError(
-            f"model.options.components = {options.components} is more than the {len(x)} training "
-            "images"
-        )
     fitted = Nystroem(gamma=gamma, n_components=options.components, random_state=seed).fit(x)
     return KernelMap(
         np.asarray(fitted.components_, np.float64),
@@ -139,8 +152,6 @@ def _svms(
 ) -> Iterator[Candidate]:
     from sklearn.svm import LinearSVC
 
-    if len(np.unique(train.y)) < 2:
-        raise MienError("an SVM needs training images of at least two emotions")
     for value in values:
         fitted = LinearSVC(
             C=value,

@@ -31,6 +31,7 @@ from mien.classical.fitting import (
     Labeled,
     accuracy,
     candidates,
+    check_labels,
     fit_transforms,
     log_loss,
 )
@@ -42,7 +43,7 @@ from mien.errors import MienError
 from mien.files import atomic_directory, relative, sha256
 from mien.progress import Progress, silent
 from mien.training.batches import labeled_rows, stratified
-from mien.training.recipe import Input, Recipe
+from mien.training.recipe import Input, Recipe, Training
 from mien.training.run import Run, environment
 
 Row = dict[str, float]
@@ -72,7 +73,6 @@ def start(
             what it names is missing.
     """
     options = options_of(recipe)
-    labeled_rows(dataset, recipe.training.train_split)
     labeled_rows(dataset, recipe.training.validation_split)
     if options.landmarks:
         YuNet(options.landmarks)
@@ -81,6 +81,13 @@ def start(
     network = _usable_network(options.network) if options.uses_network else None
     if network is not None:
         recipe = recipe.model_copy(update={"input": _input_of(network, recipe)})
+    if recipe.training.epochs not in (Training().epochs, len(options.grid[1])):
+        raise MienError(
+            "training.epochs: means nothing to a classifier on features, which tries the values "
+            f"of model.options.{options.grid[0]}",
+            hint="take it out",
+        )
+    check_labels(options, dataset.labels[_training_rows(recipe, dataset)])
     epochs = {"epochs": len(options.grid[1])}
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=epochs)})
     data: dict[str, Any] = {"checksum": dataset.checksum, "images": len(dataset)}
@@ -167,16 +174,22 @@ def train(
     run.draw_curves()
 
 
+def _training_rows(recipe: Recipe, dataset: Dataset) -> NDArray[np.intp]:
+    """Return the rows of the data set that the recipe trains on."""
+    training = recipe.training
+    rows = labeled_rows(dataset, training.train_split)
+    if 0 < training.images < len(rows):
+        labels = np.asarray(dataset.labels[rows]).astype(np.int64)
+        rows = rows[stratified(labels, training.images, training.seed)]
+    return rows
+
+
 def _features(
     recipe: Recipe, dataset: Dataset, extractor: Extractor, progress: Progress
 ) -> tuple[Labeled, Labeled, NDArray[np.float32] | None]:
     """Return the features of the training and the validation split, and the usual points."""
-    training = recipe.training
-    chosen = labeled_rows(dataset, training.train_split)
-    if 0 < training.images < len(chosen):
-        labels = np.asarray(dataset.labels[chosen]).astype(np.int64)
-        chosen = chosen[stratified(labels, training.images, training.seed)]
-    splits = (chosen, labeled_rows(dataset, training.validation_split))
+    chosen = _training_rows(recipe, dataset)
+    splits = (chosen, labeled_rows(dataset, recipe.training.validation_split))
     images = recipe.input.preprocessing()(dataset.images[np.concatenate(splits)])
     steps = 2 if extractor.options.uses_points else 1
     points = usual = None

@@ -54,12 +54,10 @@ def export(
     calibrated with it; a temperature that was fitted to other weights is refused.
     """
     needs("exporting", "train")
-    from mien.evaluation.ensemble_folder import is_ensemble
     from mien.files import sha256
 
-    export_it = _export_ensemble if is_ensemble(source) else _export_run
-    fitted = _calibration(source, calibration)
-    difference = export_it(source, target, {"license": license} if license else {}, fitted)
+    facts = {"license": license} if license else {}
+    difference, fitted = export_folder(source, target, facts, calibration)
     size, digest = Path(target).stat().st_size, sha256(target)
     if as_json:
         out.json(
@@ -74,6 +72,33 @@ def export(
         return
     calibrated = "" if fitted is None else f"  calibrated, temperature {fitted.temperature:.3f}"
     out.result(f"{target}  {size / 1e6:.2f} MB  largest difference {difference:.1e}{calibrated}")
+
+
+def export_folder(
+    source: str,
+    target: str,
+    facts: dict[str, Any] | None = None,
+    calibration: Path | None = None,
+) -> tuple[float, Calibration | None]:
+    """Export a run or an ensemble.
+
+    Args:
+        source: its folder.
+        target: the .onnx file to write.
+        facts: further provenance.
+        calibration: in place of the folder's own.
+
+    Returns:
+        The largest difference to the network, and the calibration that was baked in.
+
+    Raises:
+        MienError: it cannot be exported.
+    """
+    from mien.evaluation.ensemble_folder import is_ensemble
+
+    export_it = _export_ensemble if is_ensemble(source) else _export_run
+    fitted = _calibration(source, calibration)
+    return export_it(source, target, facts or {}, fitted), fitted
 
 
 def _calibration(source: str, given: Path | None) -> Calibration | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mien.cli.common import Output
+from mien.cli.common import Output, needs
 
 if TYPE_CHECKING:
     from mien.recognition.recognizer import Recognizer
@@ -20,7 +22,8 @@ _OPTIONS = (
     click.option(
         "--model",
         metavar="PATH|NAME",
-        help="An exported model, or the name of one that comes with mien (see mien models).",
+        help="An exported model, the name of one that comes with mien (see mien models), or the "
+        "folder of a run or an ensemble, which is exported for this once.",
     ),
     click.option(
         "--detector",
@@ -107,7 +110,9 @@ def face_options(function: _Function) -> _Function:
             faces = FaceOptions(min_size, min_confidence, margin, largest, align, side)
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                made = Recognizer(model, detector, faces=faces, uncertain_below=uncertain_below)
+                made = Recognizer(
+                    _file_of(output, model), detector, faces=faces, uncertain_below=uncertain_below
+                )
             if search:
                 for warning in caught:
                     output.note(str(warning.message))
@@ -119,3 +124,17 @@ def face_options(function: _Function) -> _Function:
     for option in reversed(_OPTIONS):
         wrapped = option(wrapped)
     return wrapped  # type: ignore[return-value]
+
+
+def _file_of(output: Output, model: str | None) -> str | None:
+    """Return a model as it was given, or the file that a folder is exported to until the end."""
+    if model is None or not Path(model).is_dir():
+        return model
+    needs("recognizing with a run or an ensemble", "train")
+    from mien.cli.export import export_folder
+
+    folder = click.get_current_context().with_resource(tempfile.TemporaryDirectory())
+    target = str(Path(folder, f"{Path(model).resolve().name}.onnx"))
+    output.note(f"exporting {model} for this once; mien export keeps it")
+    export_folder(model, target)
+    return target

@@ -189,9 +189,9 @@ class Trainer:
 
     def _refuse_nonfinite(self, loss: float, epoch: int) -> None:
         if not math.isfinite(loss):
+            kept = f"the checkpoint of epoch {epoch} is kept in" if epoch else "nothing is kept in"
             raise MienError(
-                f"the loss is not finite in epoch {epoch + 1}; the checkpoint of epoch {epoch} "
-                f"is kept in {self.run.folder}",
+                f"the loss is not finite in epoch {epoch + 1}; {kept} {self.run.folder}",
                 hint="try a smaller rate: --set optimizer.learning_rate=…",
             )
 
