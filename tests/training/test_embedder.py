@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from mien.errors import MienError
-from mien.training.embedder import load_embedder
 from mien.training.recipe import load
 from mien.training.run import Run, build_network, load_classifier
 
@@ -20,7 +19,7 @@ def test_the_head_makes_the_classifier_s_answers_of_it(tmp_path: Path, recipe_fi
     run.create(recipe, {})
     network = build_network(recipe)
     run.save_weights(network.state_dict())
-    embedder = load_embedder(run.folder)
+    embedder = load_classifier(run.folder)
     images = np.random.default_rng(0).integers(0, 256, (5, 48, 48)).astype(np.uint8)
     images = embedder.preprocessing(images)
     assert images.shape == (5, 16, 16)
@@ -38,4 +37,4 @@ def test_the_head_makes_the_classifier_s_answers_of_it(tmp_path: Path, recipe_fi
 def test_a_run_without_weights_is_told(tmp_path: Path, recipe_file: Path) -> None:
     Run(tmp_path / "run").create(load(str(recipe_file)), {})
     with pytest.raises(MienError, match="no weights yet"):
-        load_embedder(tmp_path / "run")
+        load_classifier(tmp_path / "run")

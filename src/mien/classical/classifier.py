@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
@@ -19,6 +18,7 @@ from mien.emotions import EMOTIONS
 from mien.errors import MienError
 from mien.images.preprocessing import Preprocessing
 from mien.training.run import Run
+from mien.training.run import load_classifier as load_network
 
 POINTS = "landmarks.usual"
 """The array of the points that stand in where no face is seen."""
@@ -104,7 +104,7 @@ def extractor_of(run: Run, options: Features, finder: Finder | None) -> Extracto
             finder = HaarEyes()
     network = None
     if options.uses_network:
-        network = network_copy(run).network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = load_network(network_copy(run).folder)
     return Extractor(options, finder, network)
 
 

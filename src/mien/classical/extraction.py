@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from mien.classical.features import geometry, hog, lbp
 from mien.classical.landmarks import Finder, eyes_of, find_points
@@ -15,9 +13,8 @@ from mien.classical.options import Features
 from mien.classical.registration import register
 from mien.errors import MienError
 from mien.images.preprocessing import to_gray
-from mien.models.embedding import embed
 from mien.progress import Progress, silent
-from mien.training.run import to_device_layout
+from mien.training.run import TorchClassifier
 
 _BATCH = 256
 
@@ -29,12 +26,12 @@ class Extractor:
     Attributes:
         options: which.
         finder: finds points, where the options need them.
-        network: gives embeddings or outputs, where the options need them; in evaluation mode.
+        network: gives embeddings or outputs, where the options need them.
     """
 
     options: Features
     finder: Finder | None = None
-    network: nn.Module | None = None
+    network: TorchClassifier | None = None
 
     def points(self, images: NDArray[np.uint8], progress: Progress = silent) -> NDArray[np.float32]:
         """Return the points of faces, float32 N×P×2, NaN where none was seen.
@@ -103,16 +100,11 @@ class Extractor:
                     parts.append(self._of_network(images, feature))
         return np.concatenate(parts, axis=1)
 
-    @torch.inference_mode()
     def _of_network(self, images: NDArray[np.uint8], feature: str) -> NDArray[np.float32]:
         assert self.network is not None
-        batch = to_device_layout(images).float().contiguous(memory_format=torch.channels_last)
         if feature == "embedding":
-            values = embed(self.network, batch)
-        else:
-            values = self.network(batch).softmax(dim=1)
-        result: NDArray[np.float32] = values.numpy()
-        return result
+            return self.network.embeddings(images)
+        return self.network.probabilities(images)
 
 
 def no_finder() -> MienError:

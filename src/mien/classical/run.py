@@ -12,7 +12,6 @@ What differs from the folder of a network's run:
 
 from __future__ import annotations
 
-import datetime
 import shutil
 import time
 from collections.abc import Callable
@@ -40,13 +39,11 @@ from mien.classical.options import is_classical, options_of
 from mien.classical.parts import Array, transformed
 from mien.data.cache import Dataset
 from mien.errors import MienError
-from mien.files import atomic_directory, relative, sha256
+from mien.files import atomic_directory, sha256
 from mien.progress import Progress, silent
 from mien.training.batches import labeled_rows, stratified
 from mien.training.recipe import Input, Recipe, Training
-from mien.training.run import Run, environment
-
-Row = dict[str, float]
+from mien.training.run import Row, Run, beginning, environment, now
 
 
 def start(
@@ -90,10 +87,7 @@ def start(
     check_labels(options, dataset.labels[_training_rows(recipe, dataset)])
     epochs = {"epochs": len(options.grid[1])}
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=epochs)})
-    data: dict[str, Any] = {"checksum": dataset.checksum, "images": len(dataset)}
-    if data_folder is not None:
-        data["folder"] = relative(data_folder, folder)
-    info: dict[str, Any] = {"data": data, "started": _now(), "seed": recipe.training.seed}
+    info = beginning(recipe, dataset, folder, data_folder)
     if network is not None:
         weights = sha256(network.weights_file)
         info["network"] = {"run": network.folder.resolve().name, "weights_sha256": weights}
@@ -103,7 +97,7 @@ def start(
     # A run without its copies could not be gone on with: all of it, or nothing.
     with atomic_directory(folder) as temporary:
         run = Run(temporary)
-        run.create(recipe, info | {"sessions": []})
+        run.create(recipe, info)
         if network is not None:
             _copy(network, network_copy(run))
         if options.landmarks:
@@ -271,13 +265,9 @@ def _session() -> dict[str, Any]:
     packages = ("scikit-learn", "scikit-image", "scipy")
     versions = {package: metadata.version(package) for package in packages}
     return {
-        "started": _now(),
+        "started": now(),
         "device": "cpu",
         "devices": 1,
         "precision": "64-true",
         "environment": environment() | versions,
     }
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -14,9 +14,8 @@ from mien.files import sha256
 
 if TYPE_CHECKING:
     from mien.data.cache import Dataset
-    from mien.evaluation.embeddings import Embeddings
+    from mien.evaluation.embeddings import Embedder, Embeddings
     from mien.evaluation.map import Method
-    from mien.training.embedder import RunEmbedder
 
 METHODS = {"tsne": "t-SNE", "pca": "PCA"}
 REFERENCE = "train"
@@ -124,22 +123,21 @@ def embed(
     _present(output, embeddings, figures, files, as_json)
 
 
-def _open(run: str) -> tuple[RunEmbedder, dict[str, str]]:
+def _open(run: str) -> tuple[Embedder, dict[str, str]]:
     """Return what embeds, and by what it can be traced."""
-    from mien.training.embedder import load_embedder
-    from mien.training.run import Run
+    from mien.training.run import Run, load_classifier
 
     if not Path(run).is_dir():
         raise MienError(
             f"{run} is not the folder of a run, whose network makes the embeddings",
             hint="give a folder of mien train; an exported model gives probabilities only",
         )
-    embedder = load_embedder(run)
+    embedder = load_classifier(run)
     weights = Run(run).weights_file
     return embedder, {"model": Path(run).resolve().name, "model_sha256": sha256(weights)}
 
 
-def _embed(output: Output, embedder: RunEmbedder, dataset: Dataset, split: str) -> Embeddings:
+def _embed(output: Output, embedder: Embedder, dataset: Dataset, split: str) -> Embeddings:
     from mien.evaluation.embeddings import embed_split
 
     with output.progress(f"embedding {split}") as progress:
@@ -148,7 +146,7 @@ def _embed(output: Output, embedder: RunEmbedder, dataset: Dataset, split: str) 
 
 def _measure(
     output: Output,
-    embedder: RunEmbedder,
+    embedder: Embedder,
     dataset: Dataset,
     embeddings: Embeddings,
     k: int,

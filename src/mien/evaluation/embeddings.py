@@ -30,7 +30,7 @@ _METADATA_KEY = b"mien.embeddings"
 
 
 class Embedder(Protocol):
-    """Anything that turns images into vectors, as `mien.training.embedder.RunEmbedder`."""
+    """Anything that turns images into vectors, as `mien.training.run.TorchClassifier`."""
 
     @property
     def preprocessing(self) -> Preprocess:

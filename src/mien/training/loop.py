@@ -7,17 +7,15 @@ machine's CPU, bit for bit.
 
 from __future__ import annotations
 
-import datetime
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from mien.data.cache import Dataset
 from mien.errors import MienError
-from mien.files import atomic_directory, relative
+from mien.files import atomic_directory
 from mien.progress import Progress, silent
 from mien.training.batches import labeled_rows, source_weights, vote_shares
 from mien.training.device import Device, is_first_process
@@ -25,7 +23,7 @@ from mien.training.distillation import teacher_shares
 from mien.training.freezing import Freeze
 from mien.training.losses import balanced_weights, build_loss
 from mien.training.recipe import Recipe
-from mien.training.run import Row, Run, build_network, environment
+from mien.training.run import Row, Run, beginning, build_network, environment, now
 from mien.training.stages import stages_of
 from mien.training.trainer import Trainer, embedding_width
 from mien.weights.loading import load_into, record
@@ -49,18 +47,11 @@ def start(
     """
     check(recipe, dataset)
     run = Run(folder)
-    data: dict[str, Any] = {"checksum": dataset.checksum, "images": len(dataset)}
-    if data_folder is not None:
-        data["folder"] = relative(data_folder, folder)
     # Fabric runs the whole program once for each device; the first process makes the folder.
     if is_first_process():
-        info = {
-            "data": data,
-            "started": _now(),
-            "seed": recipe.training.seed,
-            "sessions": [],
-            **({"weights": record(recipe.model.weights)} if recipe.model.weights else {}),
-        }
+        info = beginning(recipe, dataset, folder, data_folder)
+        if recipe.model.weights:
+            info["weights"] = record(recipe.model.weights)
         run.check_new()
         # A run without its teachers could not be gone on with: all of it, or nothing.
         with atomic_directory(folder) as temporary:
@@ -76,9 +67,9 @@ def check(recipe: Recipe, dataset: Dataset) -> None:
     """Refuse what could not be trained, before a folder is made for it; see `start`."""
     training = recipe.training
     rows = [labeled_rows(dataset, s) for s in (training.train_split, training.validation_split)]
-    for part in rows:
-        source_weights(dataset, part, training.source_weights if part is rows[0] else {})
-        if recipe.loss.targets == "votes":
+    source_weights(dataset, rows[0], training.source_weights)
+    if recipe.loss.targets == "votes":
+        for part in rows:
             vote_shares(dataset, part)
     if training.distill:
         teacher_shares(training.distill, dataset.names[rows[0]], training.distill_temperature)
@@ -108,10 +99,6 @@ def _built(recipe: Recipe) -> torch.nn.Module:
             hint="change input.size, training.sizes or model.options",
         ) from error
     return network
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def train(
@@ -148,7 +135,7 @@ def train(
     if fabric.is_global_zero:
         run.add_session(
             {
-                "started": _now(),
+                "started": now(),
                 "device": str(fabric.device),
                 "devices": fabric.world_size,
                 "precision": device.resolved_precision(),

@@ -16,6 +16,9 @@ from mien.emotions import EMOTIONS
 from mien.errors import MienError
 from mien.training.recipe import Recipe
 
+EMBEDDING_LOSSES = ("weighted-cluster", "triplet")
+"""The losses that work on a network's embedding."""
+
 
 class Loss(nn.Module):
     """What a training step makes small.

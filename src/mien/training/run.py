@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import datetime
 import io
 import json
 import os
@@ -33,11 +34,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from mien.data.cache import Dataset
 from mien.emotions import EMOTIONS
 from mien.errors import MienError
 from mien.evaluation.plots import training_curves
-from mien.files import atomic_path, atomic_write
+from mien.files import atomic_path, atomic_write, relative
 from mien.images.preprocessing import Preprocessing
+from mien.models.embedding import embed
 from mien.models.registry import create
 from mien.training.recipe import FEATURES, Recipe, to_table
 from mien.training.recipe import load as load_recipe
@@ -233,6 +236,24 @@ def _told_as_oserror(kind: type[Exception]) -> Iterator[None]:
         raise OSError(str(error)) from error
 
 
+def beginning(
+    recipe: Recipe, dataset: Dataset, folder: Path | str, data_folder: Path | str | None
+) -> dict[str, Any]:
+    """Return what every run records when it begins, for `Run.create`.
+
+    `data_folder`, where the data set lies, is kept relative to the run's folder.
+    """
+    data: dict[str, Any] = {"checksum": dataset.checksum, "images": len(dataset)}
+    if data_folder is not None:
+        data["folder"] = relative(data_folder, folder)
+    return {"data": data, "started": now(), "seed": recipe.training.seed, "sessions": []}
+
+
+def now() -> str:
+    """Return the time as runs record it: UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
 def build_network(recipe: Recipe) -> nn.Module:
     """Return the recipe's network with fresh weights.
 
@@ -272,7 +293,7 @@ def to_device_layout(images: NDArray[np.uint8]) -> Tensor:
 
 
 class TorchClassifier:
-    """A trained network as a classifier (see `docs/architecture.md`).
+    """A trained network as a classifier (see `docs/architecture.md`) and as an embedder.
 
     Args:
         network: maps float32 N×C×H×W to logits; is moved to the device.
@@ -291,10 +312,18 @@ class TorchClassifier:
     @torch.inference_mode()
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Map a preprocessed uint8 batch to float32 N×7."""
-        batch = to_device_layout(images).to(self.device).float()
-        logits = self.network(batch.contiguous(memory_format=torch.channels_last))
-        result: NDArray[np.float32] = logits.softmax(dim=1).cpu().numpy()
+        result: NDArray[np.float32] = self.network(self._batch(images)).softmax(dim=1).cpu().numpy()
         return result
+
+    @torch.inference_mode()
+    def embeddings(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Map a preprocessed uint8 batch to float32 N×width; see `mien.models.embedding.embed`."""
+        vectors: NDArray[np.float32] = embed(self.network, self._batch(images)).cpu().numpy()
+        return vectors
+
+    def _batch(self, images: NDArray[np.uint8]) -> Tensor:
+        batch = to_device_layout(images).to(self.device).float()
+        return batch.contiguous(memory_format=torch.channels_last)
 
 
 def load_classifier(folder: Path | str) -> TorchClassifier:

@@ -14,10 +14,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mien.data.cache import Dataset
 from mien.errors import MienError
+from mien.models.embedding import embed
 from mien.progress import Progress
 from mien.training.batches import Batches, epoch_seed, load_split, load_training_split
 from mien.training.freezing import Freeze
-from mien.training.losses import Loss, balanced_weights, build_loss, class_shares
+from mien.training.losses import EMBEDDING_LOSSES, Loss, balanced_weights, build_loss, class_shares
 from mien.training.optimizers import build_optimizer
 from mien.training.recipe import Recipe
 from mien.training.run import Row, Run, build_network
@@ -251,15 +252,17 @@ class Trainer:
 
 @torch.inference_mode()
 def embedding_width(network: nn.Module, recipe: Recipe) -> int | None:
-    """Return the width of what a network classifies, or None where it does not tell."""
-    embed = getattr(network, "embed", None)
-    if embed is None or not hasattr(network, "classify"):
+    """Return the width of what a network classifies, or None where it does not tell.
+
+    None, too, where the recipe's loss does not ask for it: finding it out takes a forward pass.
+    """
+    if recipe.loss.name not in EMBEDDING_LOSSES or not hasattr(network, "classify"):
         return None
     parameter = next(network.parameters())
     training = network.training
     size, channels = recipe.input.size, 3 if recipe.input.color else 1
     blank = torch.zeros(1, channels, size, size, device=parameter.device)
-    width = int(network.eval().embed(blank).shape[1])  # type: ignore[operator]
+    width = embed(network.eval(), blank).shape[1]
     network.train(training)
     return width
 
