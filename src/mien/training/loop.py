@@ -21,12 +21,12 @@ from mien.training.batches import labeled_rows, source_weights, vote_shares
 from mien.training.device import Device, is_first_process
 from mien.training.distillation import teacher_shares
 from mien.training.freezing import Freeze
+from mien.training.initial import load_initial, record_initial
 from mien.training.losses import balanced_weights, build_loss
 from mien.training.recipe import Recipe
 from mien.training.run import Row, Run, beginning, build_network, environment, now
 from mien.training.stages import stages_of
 from mien.training.trainer import Trainer, embedding_width
-from mien.weights.loading import load_into, record
 
 
 def start(
@@ -43,7 +43,7 @@ def start(
     Raises:
         MienError: the folder is not empty, the data set lacks a split, votes or a source, the
             architecture cannot be built, does not take images of the recipe's sizes, has no such
-            layer to freeze or a loss that does not fit it, or its published weights are missing.
+            layer to freeze or a loss that does not fit it, or its initial weights are missing.
     """
     check(recipe, dataset)
     run = Run(folder)
@@ -51,7 +51,7 @@ def start(
     if is_first_process():
         info = beginning(recipe, dataset, folder, data_folder)
         if recipe.model.weights:
-            info["weights"] = record(recipe.model.weights)
+            info["weights"] = record_initial(recipe.model.weights)
         run.check_new()
         # A run without its teachers could not be gone on with: all of it, or nothing.
         with atomic_directory(folder) as temporary:
@@ -78,9 +78,7 @@ def check(recipe: Recipe, dataset: Dataset) -> None:
         Freeze(network, stage.freeze)
         weights = balanced_weights(torch.arange(7)) if stage.balanced else None
         build_loss(recipe, weights, embedding_width(network, recipe))
-    if recipe.model.weights:
-        options = recipe.model.options
-        load_into(network, recipe.model.weights, architecture=recipe.model.name, options=options)
+    load_initial(network, recipe)
 
 
 def _built(recipe: Recipe) -> torch.nn.Module:

@@ -37,7 +37,8 @@ class Model(Section):
 
     Attributes:
         name: a name in the registry (`mien.models`).
-        weights: imported weights for its backbone (see `mien weights`); empty starts from nothing.
+        weights: imported weights for its backbone (see `mien weights`), or the folder of a run of
+            the same network, whose best weights are taken whole; empty starts from nothing.
         options: what that architecture takes beside size, channels and classes.
     """
 

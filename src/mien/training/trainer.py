@@ -18,6 +18,7 @@ from mien.models.embedding import embed
 from mien.progress import Progress
 from mien.training.batches import Batches, epoch_seed, load_split, load_training_split
 from mien.training.freezing import Freeze
+from mien.training.initial import load_initial
 from mien.training.losses import EMBEDDING_LOSSES, Loss, balanced_weights, build_loss, class_shares
 from mien.training.optimizers import build_optimizer
 from mien.training.recipe import Recipe
@@ -25,7 +26,6 @@ from mien.training.run import Row, Run, build_network
 from mien.training.sam import uphill
 from mien.training.schedules import plateau_factor, step_factor
 from mien.training.stages import ResolvedStage, current_stage, rows_of, stages_of
-from mien.weights.loading import load_into
 
 _SECONDS_BETWEEN_CURVES = 20
 
@@ -89,17 +89,10 @@ class Trainer:
             self.run.draw_curves()
 
     def _restore(self) -> None:
-        """Take up the last checkpoint, or begin with fresh or published weights."""
+        """Take up the last checkpoint, or begin with fresh, published or another run's weights."""
         state = self.run.load_checkpoint()
         if state is None:
-            model = self.recipe.model
-            if model.weights:
-                load_into(
-                    self.bare_network,
-                    model.weights,
-                    architecture=model.name,
-                    options=model.options,
-                )
+            load_initial(self.bare_network, self.recipe)
             self._enter(self.stages[0], from_best=False)
             return
         self.bare_network.load_state_dict(state["network"])
