@@ -74,5 +74,6 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 
 
 def test_an_unknown_option_is_refused() -> None:
-    with pytest.raises(MienError, match="depth"):
+    with pytest.raises(MienError, match="no option 'depth'") as caught:
         create("foldnet", depth=3)
+    assert caught.value.hint == "did you mean 'depths'?"

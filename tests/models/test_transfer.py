@@ -74,7 +74,7 @@ def test_pretrained_form_has_a_first_convolution_for_three_channels(name: str) -
         ({"scaling": "weight"}, "did you mean 'weights'"),
         ({"head": "papr"}, "did you mean 'paper'"),
         ({"dropout": 1.0}, "from 0 to below 1"),
-        ({"dropout": "half"}, "wrong option"),
+        ({"dropout": "half"}, "wrong value"),
         ({"heads": "paper"}, "heads"),
     ],
 )

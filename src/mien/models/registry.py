@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -93,13 +94,19 @@ def create(
         A network from float32 N×channels×size×size, values 0 to 255, to N×classes logits.
 
     Raises:
-        MienError: the name or an option is unknown.
+        MienError: the name or an option is unknown, or a value has the wrong type.
     """
     entry = architecture(name)
+    known = inspect.signature(entry.build).parameters.keys() - {"size", "channels", "classes"}
+    if unknown := sorted(options.keys() - known):
+        raise MienError(
+            f"the architecture {name!r} has no option {unknown[0]!r}",
+            hint=nearest(unknown[0], known),
+        )
     try:
         return entry.build(size=size, channels=channels, classes=classes, **options)
     except TypeError as error:
-        raise MienError(f"the architecture {name!r} was given a wrong option: {error}") from error
+        raise MienError(f"the architecture {name!r} was given a wrong value: {error}") from error
 
 
 class Normalize(nn.Module):
