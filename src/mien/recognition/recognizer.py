@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ UNCERTAIN_BELOW = 0.5
 """The default threshold of the verdict `uncertain`. Of the bundled model's guesses on FER2013's
 validation images with less confidence 42 % are right, of the others 77 %: below it a guess is more
 often wrong than right. See docs/recognition.md for other thresholds."""
+
+Load: TypeAlias = "Callable[[], Source]"
+"""Gets a picture, in the thread that will decode it; raises `UnreadableError` if it cannot."""
 
 _FACES_AT_ONCE = 64
 _PICTURES_AT_ONCE = 16
@@ -120,7 +124,7 @@ class Recognizer:
         return next(self.analyze_many([image], detect=detect))
 
     def analyze_many(
-        self, images: Iterable[Source], *, detect: bool = True, workers: int = 1
+        self, images: Iterable[Source | Load], *, detect: bool = True, workers: int = 1
     ) -> Iterator[Picture]:
         """Yield the result of each picture in order; faces are batched over pictures.
 
@@ -129,7 +133,7 @@ class Recognizer:
         that cannot be read is a result like any other.
 
         Args:
-            images: as `analyze` takes them.
+            images: as `analyze` takes them, or functions that get them.
             detect: likewise.
             workers: pictures that are decoded and searched at once, in threads, while others are
                 classified. A detector of your own must stand being called from several threads if
@@ -146,7 +150,7 @@ class Recognizer:
         yield from self._classify(waiting)
 
     def _searched(
-        self, images: Iterable[Source], search: bool, workers: int
+        self, images: Iterable[Source | Load], search: bool, workers: int
     ) -> Iterator[_Searched]:
         if workers <= 1:
             for image in images:
@@ -161,10 +165,10 @@ class Recognizer:
             while ahead:
                 yield ahead.popleft().result()
 
-    def _search(self, image: Source, search: bool) -> _Searched:
-        name = name_of(image)
+    def _search(self, image: Source | Load, search: bool) -> _Searched:
+        name = "<image>" if callable(image) else name_of(image)
         try:
-            decoded = decode(image)
+            decoded = decode(image() if callable(image) else image)
         except UnreadableError as error:
             return _Searched(name, reason=error.message)
         pixels = decoded.pixels
