@@ -56,7 +56,9 @@ def test_what_the_model_says_of_itself(make_model: MakeModel) -> None:
 
 
 def test_provenance_may_be_missing(make_model: MakeModel) -> None:
-    assert OnnxClassifier(make_model(provenance=None)).provenance == {}
+    classifier = OnnxClassifier(make_model(provenance=None))
+    assert classifier.provenance == classifier.calibration == classifier.parity == {}
+    assert classifier.precision == "float32"
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,8 @@ def test_other_batches_are_refused(model: Path, batch: np.ndarray) -> None:
         ({"preprocessing": '{"size": 32}'}, "does not run on images of 32 pixels"),
         ({"preprocessing": '{"size": 48, "color": true}'}, "does not take uint8 images"),
         ({"provenance": "7"}, "damaged metadata"),
+        ({"calibration": "[]"}, "damaged metadata: mien.calibration is no JSON object"),
+        ({"parity": "{"}, "damaged metadata"),
     ],
 )
 def test_metadata_that_does_not_fit(

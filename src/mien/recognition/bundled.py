@@ -12,6 +12,12 @@ DEFAULT = "small"
 SAMPLE = ASSETS / "astronaut.jpg"
 """A photo to try with: NASA's portrait of the astronaut Eileen Collins, public domain."""
 
+OFF_LIMITS = """\
+Off limits: judging, selecting, ranking, monitoring or diagnosing people; anything with a
+consequence for the person in the picture. In the EU, inferring emotions at the workplace and in
+education is prohibited (AI Act, article 5)."""
+"""What no model of expressions may be used for; the model card says the same."""
+
 
 def bundled_models() -> dict[str, Path]:
     """Return the files of the bundled models by their names, in the order of the names."""

@@ -38,6 +38,11 @@ class OnnxClassifier:
         labels: the emotions in the order of the probabilities' columns.
         preprocessing: what an image has to go through before `probabilities`.
         provenance: where the model comes from and how good it is, as plain JSON values.
+        calibration: the temperature inside the file, what it was fitted to and what was measured
+            before and after, as `mien.evaluation.calibration.Calibration.to_dict` gives them;
+            empty where the file is not calibrated.
+        parity: what `mien export` measured when it compared the file with the network; empty
+            where it did not.
 
     Raises:
         MienError: there is no such model, the file is no exported model, is damaged or of another
@@ -57,9 +62,9 @@ class OnnxClassifier:
         try:
             self.labels: tuple[str, ...] = tuple(json.loads(metadata["mien.labels"]))
             self.preprocessing = Preprocessing.from_dict(json.loads(metadata["mien.preprocessing"]))
-            self.provenance: Mapping[str, Any] = dict(
-                json.loads(metadata.get("mien.provenance", "{}"))
-            )
+            self.provenance = _facts(metadata, "mien.provenance")
+            self.calibration = _facts(metadata, "mien.calibration")
+            self.parity = _facts(metadata, "mien.parity")
         except (KeyError, ValueError, TypeError, AttributeError, MienError) as error:
             raise MienError(f"{self.path} has damaged metadata: {error}", hint=_HINT) from error
         if sorted(self.labels) != sorted(EMOTIONS):
@@ -71,6 +76,14 @@ class OnnxClassifier:
         """The shape of one image that the network takes: H×W, or H×W×3 (RGB)."""
         size = self.preprocessing.size
         return (size, size, 3) if self.preprocessing.color else (size, size)
+
+    @property
+    def precision(self) -> str:
+        """What the weights are stored in: float32, float16 or int8.
+
+        A file that says nothing of it is from before there was a choice, and so float32.
+        """
+        return str(self.parity.get("precision", "float32"))
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Classify a batch.
@@ -111,6 +124,14 @@ class OnnxClassifier:
                 f"{self.path} does not run on images of {self.preprocessing.size} pixels: {error}",
                 hint=_HINT,
             ) from error
+
+
+def _facts(metadata: Mapping[str, str], key: str) -> Mapping[str, Any]:
+    """Return an optional JSON object of the metadata; empty where there is none."""
+    facts = json.loads(metadata.get(key, "{}"))
+    if not isinstance(facts, dict):
+        raise TypeError(f"{key} is no JSON object")
+    return facts
 
 
 def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
