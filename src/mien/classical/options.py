@@ -19,6 +19,7 @@ _HEEDED = (
     "input",
     "loss.class_weights",
     "training.epochs",
+    "training.exclude",
     "training.images",
     "training.seed",
     "training.train_split",

@@ -41,7 +41,7 @@ from mien.data.cache import Dataset
 from mien.errors import MienError
 from mien.files import atomic_directory, sha256
 from mien.progress import Progress, silent
-from mien.training.batches import labeled_rows, stratified
+from mien.training.batches import labeled_rows, training_rows
 from mien.training.recipe import Input, Recipe, Training
 from mien.training.run import Row, Run, beginning, environment, now
 
@@ -84,7 +84,7 @@ def start(
             f"of model.options.{options.grid[0]}",
             hint="take it out",
         )
-    check_labels(options, dataset.labels[_training_rows(recipe, dataset)])
+    check_labels(options, dataset.labels[training_rows(dataset, recipe)])
     epochs = {"epochs": len(options.grid[1])}
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=epochs)})
     info = beginning(recipe, dataset, folder, data_folder)
@@ -98,6 +98,7 @@ def start(
     with atomic_directory(folder) as temporary:
         run = Run(temporary)
         run.create(recipe, info)
+        run.copy_files(recipe)
         if network is not None:
             _copy(network, network_copy(run))
         if options.landmarks:
@@ -139,7 +140,9 @@ def train(
     run.add_session(_session())
     extractor = extractor_of(run, options, finder)
     began = time.perf_counter()
-    train_split, validation_split, points = _features(recipe, dataset, extractor, progress)
+    train_split, validation_split, points = _features(
+        run.with_copies(recipe), dataset, extractor, progress
+    )
     seed = recipe.training.seed
     transforms = fit_transforms(train_split.x, options, seed)
     train_split = Labeled(transformed(train_split.x, transforms), train_split.y)
@@ -168,21 +171,11 @@ def train(
     run.draw_curves()
 
 
-def _training_rows(recipe: Recipe, dataset: Dataset) -> NDArray[np.intp]:
-    """Return the rows of the data set that the recipe trains on."""
-    training = recipe.training
-    rows = labeled_rows(dataset, training.train_split)
-    if 0 < training.images < len(rows):
-        labels = np.asarray(dataset.labels[rows]).astype(np.int64)
-        rows = rows[stratified(labels, training.images, training.seed)]
-    return rows
-
-
 def _features(
     recipe: Recipe, dataset: Dataset, extractor: Extractor, progress: Progress
 ) -> tuple[Labeled, Labeled, NDArray[np.float32] | None]:
     """Return the features of the training and the validation split, and the usual points."""
-    chosen = _training_rows(recipe, dataset)
+    chosen = training_rows(dataset, recipe)
     splits = (chosen, labeled_rows(dataset, recipe.training.validation_split))
     images = recipe.input.preprocessing()(dataset.images[np.concatenate(splits)])
     steps = 2 if extractor.options.uses_points else 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mien.data.cache import Dataset
+from mien.data.exclusion import excluded, read_exclusions
 from mien.emotions import EMOTIONS, UNKNOWN, ferplus_column
 from mien.errors import MienError, nearest
 from mien.images.augment import augment
@@ -60,7 +61,12 @@ def load_split(dataset: Dataset, split: str, recipe: Recipe, device: torch.devic
         MienError: the split does not exist, has no labels, or lacks the votes that the recipe
             names.
     """
-    rows = labeled_rows(dataset, split)
+    return _split_of(dataset, labeled_rows(dataset, split), recipe, device)
+
+
+def _split_of(
+    dataset: Dataset, rows: NDArray[np.intp], recipe: Recipe, device: torch.device
+) -> Split:
     images = recipe.input.preprocessing().cached(np.asarray(dataset.images[rows]))
     labels = np.asarray(dataset.labels[rows]).astype(np.int64)
     targets: NDArray[Any] = labels
@@ -74,34 +80,24 @@ def load_split(dataset: Dataset, split: str, recipe: Recipe, device: torch.devic
     )
 
 
-def load_training_split(
-    dataset: Dataset, recipe: Recipe, device: torch.device, teachers: Sequence[str] = ()
-) -> Split:
+def load_training_split(dataset: Dataset, recipe: Recipe, device: torch.device) -> Split:
     """Return the split that is trained on, or the part of it that the recipe wants.
 
-    `teachers` are the run's copies of `training.distill`; without them the recipe's own are read.
-
     Raises:
-        MienError: as for `load_split`, `source_weights` and `teacher_shares`.
+        MienError: as for `training_rows`, `load_split`, `source_weights` and `teacher_shares`.
     """
     training = recipe.training
-    rows = labeled_rows(dataset, training.train_split)
+    rows = training_rows(dataset, recipe)
     weights = source_weights(dataset, rows, training.source_weights)
-    split = replace(load_split(dataset, training.train_split, recipe, device), weights=weights)
+    split = replace(_split_of(dataset, rows, recipe, device), weights=weights)
     if training.distill:
         names = dataset.names[rows]
-        files = teachers or training.distill
-        shares = teacher_shares(files, names, training.distill_temperature)
+        shares = teacher_shares(training.distill, names, training.distill_temperature)
         # Cross-entropy is linear in its target: one of the two mixed is the two losses mixed.
         told = torch.from_numpy(shares).to(device)
         weight = training.distill_weight
         split = replace(split, targets=torch.lerp(as_shares(split.targets), told, weight))
-    wanted = training.images
-    if not 0 < wanted < len(split):
-        return split
-    chosen = stratified(split.labels.cpu().numpy(), wanted, training.seed)
-    kept = torch.from_numpy(chosen).to(device)
-    return Split(split.images[kept], split.labels[kept], split.targets[kept], split.weights[chosen])
+    return split
 
 
 def as_shares(targets: Tensor) -> Tensor:
@@ -123,6 +119,31 @@ def labeled_rows(dataset: Dataset, split: str) -> NDArray[np.intp]:
         raise MienError(
             f"the split {split!r} has no labeled images", hint="choose another split in [training]"
         )
+    return rows
+
+
+def training_rows(dataset: Dataset, recipe: Recipe) -> NDArray[np.intp]:
+    """Return the rows that a recipe trains on: labeled, not excluded, and as many as it wants.
+
+    Raises:
+        MienError: as for `labeled_rows`; an exclusion list cannot be read, does not fit the
+            training split, or leaves nothing of it.
+    """
+    training = recipe.training
+    rows = labeled_rows(dataset, training.train_split)
+    if training.exclude:
+        every = dataset.indices(training.train_split)
+        listed = excluded(
+            read_exclusions(training.exclude), training.train_split, dataset.names[every]
+        )
+        rows = np.setdiff1d(rows, every[listed])
+        if not len(rows):
+            raise MienError(
+                "training.exclude leaves no image to train on", hint="shorten the lists"
+            )
+    if 0 < training.images < len(rows):
+        labels = np.asarray(dataset.labels[rows]).astype(np.int64)
+        rows = rows[stratified(labels, training.images, training.seed)]
     return rows
 
 

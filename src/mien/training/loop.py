@@ -7,7 +7,6 @@ machine's CPU, bit for bit.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from mien.data.cache import Dataset
 from mien.errors import MienError
 from mien.files import atomic_directory
 from mien.progress import Progress, silent
-from mien.training.batches import labeled_rows, source_weights, vote_shares
+from mien.training.batches import labeled_rows, source_weights, training_rows, vote_shares
 from mien.training.device import Device, is_first_process
 from mien.training.distillation import teacher_shares
 from mien.training.freezing import Freeze
@@ -41,9 +40,10 @@ def start(
         data_folder: where the data set lies, for `Run.data_folder`; kept relative to `folder`.
 
     Raises:
-        MienError: the folder is not empty, the data set lacks a split, votes or a source, the
-            architecture cannot be built, does not take images of the recipe's sizes, has no such
-            layer to freeze or a loss that does not fit it, or its initial weights are missing.
+        MienError: the folder is not empty, the data set lacks a split, votes or a source, an
+            exclusion list does not fit it, the architecture cannot be built, does not take images
+            of the recipe's sizes, has no such layer to freeze or a loss that does not fit it, or
+            its initial weights are missing.
     """
     check(recipe, dataset)
     run = Run(folder)
@@ -53,20 +53,18 @@ def start(
         if recipe.model.weights:
             info["weights"] = record_initial(recipe.model.weights)
         run.check_new()
-        # A run without its teachers could not be gone on with: all of it, or nothing.
+        # A run without its copies could not be gone on with: all of it, or nothing.
         with atomic_directory(folder) as temporary:
             begun = Run(temporary)
             begun.create(recipe, info)
-            for source, copy in zip(recipe.training.distill, begun.teachers(recipe), strict=True):
-                Path(copy).parent.mkdir(exist_ok=True)
-                shutil.copyfile(source, copy)
+            begun.copy_files(recipe)
     return run
 
 
 def check(recipe: Recipe, dataset: Dataset) -> None:
     """Refuse what could not be trained, before a folder is made for it; see `start`."""
     training = recipe.training
-    rows = [labeled_rows(dataset, s) for s in (training.train_split, training.validation_split)]
+    rows = [training_rows(dataset, recipe), labeled_rows(dataset, training.validation_split)]
     source_weights(dataset, rows[0], training.source_weights)
     if recipe.loss.targets == "votes":
         for part in rows:

@@ -186,6 +186,8 @@ class Training(Section):
         sizes: progressive resizing (smaller images first); empty trains at `input.size`.
         early_stopping: end after so many epochs without a better validation accuracy; 0 is off.
         images: train on only so many images, drawn by the seed, classes in proportion; 0 is all.
+        exclude: exclusion lists (`mien data audit`), whose images of the training split are not
+            trained on.
         source_weights: how often an image of a source of a mixed data set is drawn, by the
             source's name, against 1 for the others (see `mien data mix`).
         train_split: the split that is trained on.
@@ -205,6 +207,7 @@ class Training(Section):
     sizes: tuple[SizeStep, ...] = ()
     early_stopping: int = Field(0, ge=0)
     images: int = Field(0, ge=0)
+    exclude: tuple[str, ...] = ()
     source_weights: dict[str, Annotated[float, Field(ge=0)]] = {}
     train_split: str = "train"
     validation_split: str = "validation"

@@ -8,7 +8,8 @@ A folder holds
 - `checkpoint.pt`, everything that the next epoch needs (`weights_only`),
 - `model.safetensors`, the weights of the best epoch by validation accuracy,
 - `history.csv` and `curves.png`, a row and a point an epoch,
-- `teachers/`, copies of the predictions that it is distilled from,
+- `teachers/` and `exclude/`, copies of the predictions that it is distilled from and of the lists
+  of images that it is not trained on,
 - `predictions/`, what `mien evaluate` writes.
 """
 
@@ -21,6 +22,7 @@ import io
 import json
 import os
 import platform
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -104,10 +106,30 @@ class Run:
         content: dict[str, Any] = json.loads(self.info_file.read_text(encoding="utf-8"))
         return content
 
-    def teachers(self, recipe: Recipe) -> tuple[str, ...]:
-        """Return where the run keeps its copies of the recipe's `training.distill`."""
-        files = enumerate(recipe.training.distill, start=1)
-        return tuple(str(self.folder / "teachers" / f"{n}-{Path(file).name}") for n, file in files)
+    def with_copies(self, recipe: Recipe) -> Recipe:
+        """Return a recipe whose `training.distill` and `.exclude` are the run's own copies."""
+        folders = {"distill": "teachers", "exclude": "exclude"}
+        copies = {
+            key: tuple(
+                str(self.folder / folder / f"{number}-{Path(file).name}")
+                for number, file in enumerate(getattr(recipe.training, key), start=1)
+            )
+            for key, folder in folders.items()
+        }
+        return recipe.model_copy(update={"training": recipe.training.model_copy(update=copies)})
+
+    def copy_files(self, recipe: Recipe) -> None:
+        """Copy the files that the recipe names to where `with_copies` says.
+
+        Raises:
+            OSError: a file cannot be copied.
+        """
+        theirs, ours = recipe.training, self.with_copies(recipe).training
+        for source, copy in zip(
+            theirs.distill + theirs.exclude, ours.distill + ours.exclude, strict=True
+        ):
+            Path(copy).parent.mkdir(exist_ok=True)
+            shutil.copyfile(source, copy)
 
     def data_folder(self) -> Path:
         """Return where the run's data set lay when the run was started.

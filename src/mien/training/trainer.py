@@ -51,7 +51,7 @@ class Trainer:
         self.recipe = recipe = run.recipe()
         self.stages = stages_of(recipe)
         self.batches = Batches(recipe, rank=fabric.global_rank, world_size=fabric.world_size)
-        self.train_split = load_training_split(dataset, recipe, fabric.device, run.teachers(recipe))
+        self.train_split = load_training_split(dataset, run.with_copies(recipe), fabric.device)
         self.validation = load_split(
             dataset, recipe.training.validation_split, recipe, fabric.device
         )
