@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import click
 
 from mien.cli.common import Output, json_option, verb_options
 from mien.cli.faces import face_options
+from mien.cli.sinks import Sink, json_lines, needs_pyarrow, tables
 from mien.errors import ExitStatus
+from mien.files import atomic_path
 
 if TYPE_CHECKING:
+    from mien.cli.jobs import Job, Scope
     from mien.recognition.recognizer import Recognizer
     from mien.recognition.results import Picture
-
-
-_Job: TypeAlias = "tuple[str, Path | None]"  # a picture, and where its annotated copy goes
 
 
 @click.command(
@@ -30,18 +31,35 @@ _Job: TypeAlias = "tuple[str, Path | None]"  # a picture, and where its annotate
 Examples:
   mien predict photo.jpg
   mien predict --sample --annotate out     a photo that comes with mien
-  mien predict holiday/ *.png --csv faces.csv
+  mien predict holiday/ *.png --csv faces.csv --parquet faces.parquet
+  mien predict 'photos/**/*.jpg'           in quotes: mien looks for it, not the shell
+  curl -s https://example.org/a.jpg | mien predict -
+  find . -newer last -name '*.jpg' -print0 | mien predict --from - --jsonl -
   mien predict photo.jpg --json | jq '.[].faces[].emotion'
   mien predict group.jpg --min-size 40 --min-confidence 0.8 --detector yunet
-  mien predict archive/ --jsonl faces.jsonl --resume
+  mien predict archive/ --jsonl faces.jsonl --resume --csv faces.csv
   mien predict crops/ --no-detect          each picture is one face already""",
 )
-@click.argument("sources", metavar="PHOTO|FOLDER...", nargs=-1)
+@click.argument("sources", metavar="PHOTO|FOLDER|PATTERN|-...", nargs=-1)
 @click.option(
     "--sample",
     is_flag=True,
     help="Also take a photo that comes with mien: NASA's portrait of the astronaut Eileen Collins, "
     "which is in the public domain.",
+)
+@click.option(
+    "--from",
+    "list_file",
+    metavar="FILE|-",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="Also take the sources in a list: one a line, or as find -print0 writes them.",
+)
+@click.option(
+    "--allow-urls",
+    "scope",
+    type=click.Choice(["public", "any"]),
+    help="Let a source be a URL (http or https, up to 50 MB, 20 s): of the internet alone, or also "
+    "of this machine and its local network. Without this option nothing is fetched.",
 )
 @face_options
 @click.option(
@@ -57,17 +75,25 @@ Examples:
     help="Write a table with a row for every face, or for a picture without one.",
 )
 @click.option(
-    "--jsonl",
-    "jsonl_file",
+    "--parquet",
+    "parquet_file",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the same table as Parquet; needs pyarrow.",
+)
+@click.option(
+    "--jsonl",
+    "jsonl_file",
+    metavar="FILE|-",
+    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     help="Append each result to FILE as a line of JSON as soon as it is there, and print none: for "
-    "very many pictures.",
+    "very many pictures. - prints the lines instead.",
 )
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on with the --jsonl file of a job that was stopped; what is in it is not done again.",
+    help="Go on with the --jsonl file of a job that was stopped; what is in it is not done again. "
+    "Tables are then of the whole file.",
 )
 @click.option(
     "--annotate",
@@ -82,9 +108,12 @@ def predict(
     output: Output,
     sources: tuple[str, ...],
     sample: bool,
+    list_file: str | None,
+    scope: Scope | None,
     recognizer: Callable[..., Recognizer],
     no_detect: bool,
     csv_file: Path | None,
+    parquet_file: Path | None,
     jsonl_file: Path | None,
     resume: bool,
     annotated: Path | None,
@@ -92,7 +121,8 @@ def predict(
 ) -> int:
     """Find the faces in photos and say which of seven emotions they express.
 
-    A FOLDER is searched for pictures, with all folders in it. Boxes are x, y, width, height in
+    A FOLDER is searched for pictures, with all folders in it; a PATTERN may have *, ?, [a-z] and **
+    for folders at any depth; - is one picture from standard input. Boxes are x, y, width, height in
     pixels of the picture as a viewer shows it.
 
     Every picture gets a status: 'ok' (it has faces), 'no_face', or 'unreadable', with the reason.
@@ -102,75 +132,97 @@ def predict(
     A question mark marks an uncertain emotion (--uncertain-below); "quality" says what makes a
     face hard to read: small, blurred, dark.
     """
+    from mien.cli.jobs import find_jobs
     from mien.recognition.bundled import SAMPLE
-    from mien.recognition.sources import annotated_files, find_pictures
+    from mien.recognition.journal import results
+    from mien.recognition.sources import STANDARD_INPUT
+    from mien.recognition.tables import COLUMNS
 
-    if not sources and not sample:
+    if not sources and not sample and list_file is None:
         raise click.UsageError("name a photo or a folder, or try --sample")
-    if jsonl_file is not None and (as_json or csv_file is not None):
-        raise click.UsageError("--jsonl keeps no results for --json or --csv")
-    if resume and jsonl_file is None:
+    printed = jsonl_file == Path("-")
+    if jsonl_file is not None and as_json:
+        raise click.UsageError("--jsonl keeps no results for --json")
+    if resume and (jsonl_file is None or printed):
         raise click.UsageError("--resume goes on with a --jsonl file; name it")
+    if resume and STANDARD_INPUT in sources:
+        raise click.UsageError("--resume cannot know a picture from standard input; name files")
+    if parquet_file is not None:
+        needs_pyarrow()
     # Pillow warns of large and of slightly damaged pictures; what matters becomes a reason.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    entries = find_pictures([*sources, *([str(SAMPLE)] if sample else [])])
-    targets = annotated_files(entries, annotated) if annotated is not None else []
-    if not entries:
-        output.note("there are no pictures in " + ", ".join(sources))
-    jobs = [(str(entry.path), target) for entry, target in zip_longest(entries, targets)]
+    named = [*sources, *([str(SAMPLE)] if sample else [])]
+    jobs = find_jobs(named, list_file, scope, annotated)
+    if not jobs:
+        output.note("there are no pictures in " + ", ".join([*sources, *filter(None, [list_file])]))
     faces = recognizer(output, search=not no_detect)
-    if jsonl_file is not None:
-        statuses = _to_journal(output, faces, jobs, jsonl_file, resume, detect=not no_detect)
-        return ExitStatus.FAILURE if statuses["unreadable"] else ExitStatus.OK
-    pictures = list(_recognized(output, faces, jobs, detect=not no_detect))
-    if as_json:
-        output.json([picture.to_dict() for picture in pictures])
+
+    def recognized(jobs: Sequence[Job]) -> Iterator[Picture]:
+        return _recognized(output, faces, jobs, detect=not no_detect)
+
+    written = functools.partial(tables, csv_file, parquet_file, COLUMNS)
+    if printed:
+        with json_lines(None) as line, written() as row:
+            statuses = _hand_on(recognized(jobs), line, row)
+        _note(output, statuses)
+    elif jsonl_file is not None:
+        statuses = _to_journal(output, recognized, jobs, jsonl_file, resume)
+        _note(output, statuses)
+        if csv_file is not None or parquet_file is not None:
+            with written() as row:
+                _hand_on(results(jsonl_file), row)
     else:
-        _print(output, pictures)
-    if csv_file is not None:
-        _write_csv(pictures, csv_file)
-    unreadable = any(picture.status == "unreadable" for picture in pictures)
-    return ExitStatus.FAILURE if unreadable else ExitStatus.OK
+        pictures = list(recognized(jobs))
+        if as_json:
+            output.json([picture.to_dict() for picture in pictures])
+        else:
+            _print(output, pictures)
+        with written() as row:
+            statuses = _hand_on(pictures, row)
+    return ExitStatus.FAILURE if statuses["unreadable"] else ExitStatus.OK
+
+
+def _hand_on(pictures: Iterable[Picture], *sinks: Sink) -> Counter[str]:
+    """Give each result to all sinks; return how many have which status."""
+    statuses: Counter[str] = Counter()
+    for picture in pictures:
+        for sink in sinks:
+            sink(picture)
+        statuses[picture.status] += 1
+    return statuses
 
 
 def _recognized(
-    output: Output, recognizer: Recognizer, jobs: Sequence[_Job], *, detect: bool
+    output: Output, recognizer: Recognizer, jobs: Sequence[Job], *, detect: bool
 ) -> Iterator[Picture]:
     """Yield the result of each job, after its annotated copy is written."""
-    paths = [path for path, _ in jobs]
+    sources = (job.source() for job in jobs)
     with output.progress("recognizing") as progress:
-        results = recognizer.analyze_many(paths, detect=detect, workers=_cores())
-        for done, (picture, (_, target)) in enumerate(zip(results, jobs, strict=True), 1):
-            if target is not None and picture.status != "unreadable":
-                _annotate(picture, target)
+        results = recognizer.analyze_many(sources, detect=detect, workers=_cores())
+        for done, (found, job) in enumerate(zip(results, jobs, strict=True), 1):
+            picture = replace(found, image=job.entry.label)
+            if job.target is not None and picture.status != "unreadable":
+                _annotate(picture, job.draw(), job.target)
             yield picture
             progress(done, len(jobs))
 
 
 def _to_journal(
     output: Output,
-    recognizer: Recognizer,
-    jobs: Sequence[_Job],
+    recognized: Callable[[Sequence[Job]], Iterator[Picture]],
+    jobs: Sequence[Job],
     file: Path,
     resume: bool,
-    *,
-    detect: bool,
 ) -> Counter[str]:
     """Append the results that the file lacks; return how many it has of which status."""
     from mien.recognition.journal import Journal
 
     with Journal(file, resume=resume) as journal:
-        left = [job for job in jobs if job[0] not in journal.done]
+        left = [job for job in jobs if job.entry.label not in journal.done]
         if len(left) < len(jobs):
             output.note(f"{len(jobs) - len(left)} pictures are in {file} already")
-        for picture in _recognized(output, recognizer, left, detect=detect):
-            journal.add(picture)
-        statuses = journal.statuses
-    output.note(
-        f"{statuses.total()} pictures; without a face: {statuses['no_face']}, "
-        f"unreadable: {statuses['unreadable']}"
-    )
-    return statuses
+        _hand_on(recognized(left), journal.add)
+        return journal.statuses
 
 
 def _cores() -> int:
@@ -179,31 +231,20 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _annotate(picture: Picture, target: Path) -> None:
-    from mien.files import atomic_path
+def _annotate(picture: Picture, source: str | bytes, target: Path) -> None:
     from mien.images.decode import decode
     from mien.recognition.annotate import LARGEST_SIDE, annotate
 
-    pixels = decode(picture.image, side=LARGEST_SIDE).pixels
+    pixels = decode(source, side=LARGEST_SIDE).pixels
     with atomic_path(target) as temporary:
         annotate(pixels, picture).save(temporary)
 
 
-def _write_csv(pictures: Sequence[Picture], file: Path) -> None:
-    import csv
-
-    from mien.files import atomic_path
-    from mien.recognition.tables import COLUMNS, rows
-
-    # A file's name need not be text, so what is none is written as an escape.
-    with (
-        atomic_path(file) as temporary,
-        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as out,
-    ):
-        writer = csv.DictWriter(out, COLUMNS, restval="")
-        writer.writeheader()
-        for picture in pictures:
-            writer.writerows(rows(picture))
+def _note(output: Output, statuses: Counter[str], faces: str = "") -> None:
+    output.note(
+        f"{statuses.total()} pictures{faces}; without a face: {statuses['no_face']}, "
+        f"unreadable: {statuses['unreadable']}"
+    )
 
 
 def _print(output: Output, pictures: Sequence[Picture]) -> None:
@@ -229,10 +270,6 @@ def _print(output: Output, pictures: Sequence[Picture]) -> None:
         return
     columns = ("picture", "face", "box", "emotion", "confidence", "next", "quality")
     output.table(columns, rows)
-    statuses = [picture.status for picture in pictures]
     if len(pictures) > 1:
         faces = sum(len(picture.faces) for picture in pictures)
-        output.note(
-            f"{len(pictures)} pictures, {faces} faces; without a face: "
-            f"{statuses.count('no_face')}, unreadable: {statuses.count('unreadable')}"
-        )
+        _note(output, Counter(picture.status for picture in pictures), f", {faces} faces")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from mien.errors import MienError
-from mien.recognition.results import Picture
+from mien.recognition.results import Face, Picture
 
 
 class Journal:
@@ -78,11 +79,41 @@ class Journal:
             values: Any = json.loads(line)
             self._count(values["image"], values["status"])
         except (ValueError, KeyError, TypeError) as error:
-            raise MienError(
-                f"{file}, line {number} is no result of mien predict --jsonl",
-                hint="remove the line, or choose another file",
-            ) from error
+            raise _no_result(file, number) from error
 
     def _count(self, image: str, status: str) -> None:
         self.done.add(image)
         self.statuses[status] += 1
+
+
+def results(file: Path) -> Iterator[Picture]:
+    """Yield the results in a journal, one after the other.
+
+    Raises:
+        MienError: a line holds something else.
+    """
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                values: Any = json.loads(line)
+                faces = tuple(_face(face) for face in values.pop("faces"))
+                yield Picture(**values, faces=faces)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise _no_result(file, number) from error
+
+
+def _face(values: dict[str, Any]) -> Face:
+    points = values["landmarks"]
+    lists = {
+        "box": tuple(values["box"]),
+        "quality": tuple(values["quality"]),
+        "landmarks": points and tuple((x, y) for x, y in points),
+    }
+    return Face(**{**values, **lists})
+
+
+def _no_result(file: Path, number: int) -> MienError:
+    return MienError(
+        f"{file}, line {number} is no result of mien predict --jsonl",
+        hint="remove the line, or choose another file",
+    )

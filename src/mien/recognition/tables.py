@@ -1,4 +1,4 @@
-"""Results as rows of a table: what `--csv` writes and `to_dataframe` returns."""
+"""Results as rows of a table: what `--csv` and `--parquet` write and `to_dataframe` returns."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ COLUMNS: tuple[str, ...] = (
 
 FRAME_COLUMNS: tuple[str, ...] = ("frame", "seconds", "track", *COLUMNS)
 """Of a frame, likewise."""
+
+TEXTS = frozenset({"image", "status", "emotion", "verdict", "quality", "reason"})
+INTEGERS = frozenset({"frame", "track", "face", "x", "y", "width", "height"})
+"""The columns of text and of whole numbers; the others are fractions."""
 
 
 def rows(picture: Picture) -> Iterator[dict[str, Any]]:
