@@ -24,11 +24,16 @@ export function setToken(token) {
   sessionStorage.setItem(KEY, token);
 }
 
+/** Return the header that the server wants to see, if there is a token. */
+export function authorization() {
+  const token = sessionStorage.getItem(KEY);
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}
+
 /** Return the result of one picture: {width, height, faces, …}; throw a ServerError. */
 export async function analyze(blob, signal) {
-  const headers = { "Content-Type": blob.type || "application/octet-stream" };
-  const token = sessionStorage.getItem(KEY);
-  if (token) headers.Authorization = `Bearer ${token}`;
+  const kind = blob.type || "application/octet-stream";
+  const headers = { "Content-Type": kind, ...authorization() };
   let response;
   try {
     response = await fetch("v1/analyze", { method: "POST", headers, body: blob, signal });

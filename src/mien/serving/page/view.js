@@ -34,11 +34,16 @@ export function describe(picture) {
   const left = picture.faces_left_out ? ` ${picture.faces_left_out} more were left out.` : "";
   if (count > IN_WORDS) return `${count} faces: ${tally(picture.faces)}.${left}`;
   const parts = picture.faces.map((face, index) => {
-    const name = count === 1 ? "" : `face ${index + 1} `;
+    const name = count === 1 ? "" : `face ${number(face, index)} `;
     const perhaps = face.uncertain ? "perhaps " : "";
     return `${name}${perhaps}${face.emotion}, ${percent(face.confidence)}`;
   });
   return `${count === 1 ? "One face" : `${count} faces`}: ${parts.join("; ")}.${left}`;
+}
+
+/** Return a face's number: that of its track in a video, else its place from left to right. */
+function number(face, index) {
+  return face.track ?? index + 1;
 }
 
 /** Return how many faces there are of each kind, the most frequent first. */
@@ -65,10 +70,10 @@ function box(face, index, picture, mirrored) {
   const group = document.createElementNS(SVG, "g");
   group.dataset.emotion = face.emotion;
   const letters = 15 * pixel;
-  let text = `${index + 1} ${face.emotion}${face.uncertain ? "?" : ""}`;
+  let text = `${number(face, index)} ${face.emotion}${face.uncertain ? "?" : ""}`;
   const long = () => (text.length * 0.6 + 0.7) * letters;
   // Where faces are small, whole labels would cover their neighbors.
-  if (long() > 1.4 * width) text = `${index + 1}`;
+  if (long() > 1.4 * width) text = `${number(face, index)}`;
   const label = { width: long(), height: 1.4 * letters };
   const above = y >= label.height ? y - label.height : y;
   const at = Math.max(0, Math.min(x, picture.width - label.width));
@@ -113,7 +118,7 @@ function update(item, face) {
   item.dataset.emotion = face.emotion;
   const [title, hard] = item.children;
   const perhaps = face.uncertain ? "perhaps " : "";
-  title.textContent = `${index + 1}. ${perhaps}${face.emotion} ${percent(face.confidence)}`;
+  title.textContent = `${number(face, index)}. ${perhaps}${face.emotion} ${percent(face.confidence)}`;
   hard.textContent = face.quality?.length ? `Hard to read: ${face.quality.join(", ")}.` : "";
   for (const row of item.lastChild.children) {
     const score = face.scores[row.dataset.emotion];
