@@ -49,8 +49,8 @@ Examples:
     "--only",
     metavar="NAME",
     multiple=True,
-    help="A recipe, or a group: paper, scratch, filters, stand-in. May be given several times.  "
-    "[default: all]",
+    help="A recipe, or a group: paper, scratch, filters, stand-in, ablations. May be given several "
+    "times.  [default: all]",
 )
 @click.option(
     "--seeds",

@@ -1,4 +1,4 @@
-"""Which experiments there are: the paper's table, its rows from scratch, its road map.
+"""Which experiments there are: the paper's table, its rows from scratch, its road map, ablations.
 
 Vepuri 2021; the figures are its accuracies on the test split (PrivateTest), in percent. Its table
 prints a second figure for row 1, 69.46, in the abstract.
@@ -11,12 +11,14 @@ from typing import Literal
 
 from mien.errors import MienError, nearest
 
-Group = Literal["paper", "scratch", "filters", "stand-in"]
+Group = Literal["paper", "scratch", "filters", "stand-in", "ablations"]
+Aim = Literal["accuracy", "balanced accuracy"]
 GROUPS: dict[Group, str] = {
     "paper": "the rows of the paper's table, with published face weights where it used them",
     "scratch": "the same networks trained from nothing, at smaller sizes",
     "filters": "the paper's road map: each filter in front of the 5-layer CNN",
     "stand-in": "the road map with a small network, for machines without a GPU",
+    "ablations": "each way to train better on its own, with a small network and few images",
 }
 
 
@@ -32,6 +34,7 @@ class Experiment:
         baseline: the recipe that it differs from in one thing, where there is one.
         paper_stage1, paper_final: the paper's test accuracy after the stages, in percent.
         member: it is one of the ensemble's seven networks.
+        aim: what an ablation is meant to raise, and is judged by.
     """
 
     recipe: str
@@ -42,6 +45,7 @@ class Experiment:
     paper_stage1: float | None = None
     paper_final: float | None = None
     member: bool = False
+    aim: Aim = "accuracy"
 
 
 PAPER_ENSEMBLE = 76.01
@@ -115,12 +119,48 @@ def _road_map(network: str, plain: str, title: str, group: Group) -> tuple[Exper
     )
 
 
+_ABLATIONS = {
+    "label-smoothing": "label smoothing 0.1",
+    "mixup": "mixup, alpha 0.2",
+    "cutmix": "CutMix, alpha 1",
+    "erasing": "random erasing of a quarter of the images",
+    "elastic": "elastic distortions of 3 percent",
+    "dropout": "dropout 0.2",
+    "ema": "moving average of the weights, decay 0.99",
+    "sam": "SAM, radius 0.05 (twice the time)",
+    "sgd": "SGD instead of Muon",
+    "one-size": "32 pixels throughout, not 24 first",
+    "logit-adjustment": "logit adjustment, tau 1",
+    "class-weights": "class weights",
+    "distillation": "distillation, the labels' share a half",
+    "votes": "FER+ votes as targets (extra annotation)",
+}
+_FOR_RARE_CLASSES = ("logit-adjustment", "class-weights")
+
+
+def _ablations() -> tuple[Experiment, ...]:
+    return (
+        Experiment("ablation", "the base", "ablations"),
+        *(
+            Experiment(
+                f"ablation-{name}",
+                what,
+                "ablations",
+                baseline="ablation",
+                aim="balanced accuracy" if name in _FOR_RARE_CLASSES else "accuracy",
+            )
+            for name, what in _ABLATIONS.items()
+        ),
+    )
+
+
 EXPERIMENTS: tuple[Experiment, ...] = (
     *_ROWS,
     # Row 1 is from scratch itself.
     *(_from_scratch(row) for row in _ROWS if row.row != 1),
     *_road_map("cnn5", "cnn5-plain", "5-layer CNN", "filters"),
     *_road_map("foldnet-micro", "foldnet-micro", "FoldNet-micro", "stand-in"),
+    *_ablations(),
 )
 
 

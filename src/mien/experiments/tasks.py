@@ -22,7 +22,7 @@ from mien.training.stages import stages_of
 from mien.weights.catalog import find
 
 # The cheap ones first; what needs published weights comes after all that does not.
-_ORDER: tuple[Group, ...] = ("stand-in", "filters", "paper", "scratch")
+_ORDER: tuple[Group, ...] = ("ablations", "stand-in", "filters", "paper", "scratch")
 
 
 class State(StrEnum):
