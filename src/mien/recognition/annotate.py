@@ -33,11 +33,12 @@ _DIM = (205, 205, 210, 255)
 _DARK = (18, 18, 22, 255)
 _MOST_COVERED = 0.45  # the part of the picture that panels may fill; beyond it faces get labels
 
-_Rectangle: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom
+Rectangle: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
 
 
 @dataclass(frozen=True)
-class _Style:
+class Style:
     """Measures in pixels, all from the size of the picture."""
 
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -75,12 +76,12 @@ def annotate(pixels: NDArray[np.uint8], picture: Picture, *, compact: bool = Fal
     if not picture.faces:
         return image
     em = max(max(image.size) / 64, 12)
-    style = _Style(ImageFont.load_default(em), em, max(round(em / 5), 2))
+    style = Style(ImageFont.load_default(em), em, max(round(em / 5), 2))
     boxes = [_scaled(face, picture, image) for face in picture.faces]
     overlay = Image.new("RGBA", image.size)
     draw = ImageDraw.Draw(overlay)
     for face, box in zip(picture.faces, boxes, strict=True):
-        _outline(draw, box, COLORS[face.emotion], style.line)
+        draw_outline(draw, box, COLORS[face.emotion], style.line)
     width, height = style.panel
     covered = len(boxes) * width * height / (image.width * image.height)
     if not compact and covered <= _MOST_COVERED and width < image.width and height < image.height:
@@ -88,20 +89,20 @@ def annotate(pixels: NDArray[np.uint8], picture: Picture, *, compact: bool = Fal
         for face, box, place in zip(picture.faces, boxes, places, strict=True):
             _leader(draw, box, place, COLORS[face.emotion], style.line)
         for face, place in zip(picture.faces, places, strict=True):
-            _panel(draw, face, place, style)
+            draw_panel(draw, face, place, style)
     else:
         for face, box in zip(picture.faces, boxes, strict=True):
             _label(draw, face, box, style, image.size)
     return Image.alpha_composite(image.convert("RGBA"), overlay).convert("RGB")
 
 
-def _scaled(face: Face, picture: Picture, image: Image.Image) -> _Rectangle:
+def _scaled(face: Face, picture: Picture, image: Image.Image) -> Rectangle:
     x, y, width, height = face.box
     across, down = image.width / picture.width, image.height / picture.height
     return x * across, y * down, (x + width) * across, (y + height) * down
 
 
-def _places(boxes: list[_Rectangle], style: _Style, size: tuple[int, int]) -> list[_Rectangle]:
+def _places(boxes: list[Rectangle], style: Style, size: tuple[int, int]) -> list[Rectangle]:
     """Return where the panels go, one a face: the cheapest place for each, crowded faces first."""
     width, height = style.panel
     gap = style.em / 2
@@ -110,7 +111,7 @@ def _places(boxes: list[_Rectangle], style: _Style, size: tuple[int, int]) -> li
         np.append(np.arange(gap, size[0] - width - gap, step), max(size[0] - width - gap, 0)),
         np.append(np.arange(gap, size[1] - height - gap, step), max(size[1] - height - gap, 0)),
     )
-    places: dict[int, _Rectangle] = {}
+    places: dict[int, Rectangle] = {}
     # Those at the rim have the fewest places beside them.
     middle = size[0] / 2
     order = sorted(range(len(boxes)), key=lambda i: -abs((boxes[i][0] + boxes[i][2]) / 2 - middle))
@@ -132,7 +133,7 @@ def _places(boxes: list[_Rectangle], style: _Style, size: tuple[int, int]) -> li
 
 
 def _covered(
-    box: _Rectangle, x: NDArray[np.float64], y: NDArray[np.float64], width: int, height: int
+    box: Rectangle, x: NDArray[np.float64], y: NDArray[np.float64], width: int, height: int
 ) -> NDArray[np.float64]:
     """Return how many pixels of a box the panels at all places cover."""
     across = np.minimum(box[2], x + width) - np.maximum(box[0], x)
@@ -142,7 +143,7 @@ def _covered(
 
 
 def _distance(
-    box: _Rectangle, x: NDArray[np.float64], y: NDArray[np.float64], width: int, height: int
+    box: Rectangle, x: NDArray[np.float64], y: NDArray[np.float64], width: int, height: int
 ) -> NDArray[np.float64]:
     """Return the gap between a box and the panels; far-off centers count a little.
 
@@ -157,15 +158,16 @@ def _distance(
     return distance
 
 
-def _area(box: _Rectangle) -> float:
+def _area(box: Rectangle) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def _grown(box: _Rectangle, by: float) -> _Rectangle:
+def _grown(box: Rectangle, by: float) -> Rectangle:
     return box[0] - by, box[1] - by, box[2] + by, box[3] + by
 
 
-def _outline(draw: ImageDraw.ImageDraw, box: _Rectangle, color: str, line: int) -> None:
+def draw_outline(draw: ImageDraw.ImageDraw, box: Rectangle, color: str, line: int) -> None:
+    """Outline a face: a line of `line` pixels around its box, in `color`."""
     # A dark rim keeps a light box visible on a light picture.
     radius = 2 * line
     draw.rounded_rectangle(_grown(box, 1), radius + 1, outline=_DARK, width=line + 2)
@@ -173,7 +175,7 @@ def _outline(draw: ImageDraw.ImageDraw, box: _Rectangle, color: str, line: int) 
 
 
 def _leader(
-    draw: ImageDraw.ImageDraw, box: _Rectangle, place: _Rectangle, color: str, line: int
+    draw: ImageDraw.ImageDraw, box: Rectangle, place: Rectangle, color: str, line: int
 ) -> None:
     """Connect a panel and its box by the shortest line between their rims."""
 
@@ -191,7 +193,8 @@ def _leader(
     draw.line((x0, y0, x1, y1), fill=color, width=line)
 
 
-def _panel(draw: ImageDraw.ImageDraw, face: Face, place: _Rectangle, style: _Style) -> None:
+def draw_panel(draw: ImageDraw.ImageDraw, face: Face, place: Rectangle, style: Style) -> None:
+    """Draw the seven bars of a face at a place that is as large as `style.panel`."""
     em, left, top, right = style.em, place[0], place[1], place[2]
     draw.rounded_rectangle(place, em / 2, fill=_PANEL, outline=COLORS[face.emotion], width=1)
     start, end = left + 5.3 * em, right - 3.1 * em
@@ -210,7 +213,7 @@ def _panel(draw: ImageDraw.ImageDraw, face: Face, place: _Rectangle, style: _Sty
 
 
 def _label(
-    draw: ImageDraw.ImageDraw, face: Face, box: _Rectangle, style: _Style, size: tuple[int, int]
+    draw: ImageDraw.ImageDraw, face: Face, box: Rectangle, style: Style, size: tuple[int, int]
 ) -> None:
     """Write emotion and confidence above a box, or inside where there is no room above."""
     text = f"{face.emotion}{'?' if face.uncertain else ''} {face.confidence:.0%}"
