@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "filters": "mien.cli.filters:filters",
     "recipes": "mien.cli.recipes:recipes",
     "train": "mien.cli.train:train",
+    "folds": "mien.cli.folds:folds",
     "evaluate": "mien.cli.evaluate:evaluate",
     "calibrate": "mien.cli.calibrate:calibrate",
     "embed": "mien.cli.embed:embed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from mien.data.cache import Dataset
     from mien.training.recipe import Recipe
     from mien.training.run import Row, Run
+    from mien.training.stages import ResolvedStage
 
 
 @click.command(
@@ -94,18 +96,11 @@ def train(
     if is_classical(settings):
         settings = run.recipe()  # Its epochs are the values that are tried.
     stages = stages_of(settings)
-    epochs = sum(stage.epochs for stage in stages)
-
     rows: list[Row] = []
 
     def on_epoch(row: Row) -> None:
         rows.append(row)
-        stage = f"  {stages[int(row['stage']) - 1].name}" if len(stages) > 1 else ""
-        out.note(
-            f"epoch {row['epoch']:.0f}/{epochs}{stage}  loss {row['train_loss']:.4f}  "
-            f"accuracy {row['train_accuracy']:.2%}  validation loss {row['validation_loss']:.4f}  "
-            f"accuracy {row['validation_accuracy']:.2%}  {row['seconds']:.0f} s"
-        )
+        out.note(epoch_line(row, stages))
 
     with out.progress("Training") as progress:
         if is_classical(settings):
@@ -121,6 +116,17 @@ def train(
             out.json({"run": str(run.folder), "epochs": rows})
         else:
             out.result(str(run.folder))
+
+
+def epoch_line(row: Row, stages: Sequence[ResolvedStage]) -> str:
+    """Return an epoch's row of the history as text for people."""
+    epochs = sum(stage.epochs for stage in stages)
+    stage = f"  {stages[int(row['stage']) - 1].name}" if len(stages) > 1 else ""
+    return (
+        f"epoch {row['epoch']:.0f}/{epochs}{stage}  loss {row['train_loss']:.4f}  "
+        f"accuracy {row['train_accuracy']:.2%}  validation loss {row['validation_loss']:.4f}  "
+        f"accuracy {row['validation_accuracy']:.2%}  {row['seconds']:.0f} s"
+    )
 
 
 def _start(settings: Recipe, dataset: Dataset, folder: str, data: str) -> Run:
