@@ -82,6 +82,16 @@ def test_a_client_of_deepface_gets_its_shape(serve: Serve, photo: bytes) -> None
         {"actions": ["emotion"]},
     ):
         problem(running.client.post("/analyze", json=wrong), 422, "invalid-request")
+    for actions in ("emotion", "['emotion']", '["emotion"]', None):
+        form = {} if actions is None else {"actions": actions, "align": "false"}
+        sent = running.client.post("/analyze", files={"img": ("a.jpg", photo)}, data=form)
+        assert sent.json() == {"results": [face]}
+    as_text = running.client.post("/analyze", files={"img": (None, url)})
+    assert as_text.json() == {"results": [face]}
+    file = {"img": ("a.jpg", photo)}
+    wrong_form = running.client.post("/analyze", files=file, data={"actions": "age"})
+    problem(wrong_form, 422, "invalid-request")
+    problem(running.client.post("/analyze", content=photo, headers=JPEG), 415, "unknown-format")
     running.detector.boxes = []
     assert running.client.post("/analyze", json={"img": url}).json() == {"results": []}
 
@@ -186,6 +196,7 @@ def test_the_framework_s_own_errors_are_problems(serve: Serve) -> None:
     client = serve().client
     problem(client.get("/nowhere"), 404)
     problem(client.get("/docs"), 404)
+    problem(client.post("/v1/analyze/"), 404)
     problem(client.get("/page/nothing.js"), 404)
     refused = client.get("/v1/analyze")
     problem(refused, 405)
@@ -274,6 +285,10 @@ def test_other_sites_and_other_names_are_refused(serve: Serve, photo: bytes) -> 
     problem(_send(client, photo, host="evil.example"), 421, "wrong-host")
     problem(_send(client, photo, host="[bad"), 421, "wrong-host")
     assert _send(client, photo, host="localhost:8000").status_code == 200
+    elsewhere = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}
+    problem(client.get("/metrics", headers=elsewhere), 403, "cross-site")
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert client.get("/", headers=link).status_code == 200
 
 
 def test_models_and_metrics(serve: Serve, photo: bytes) -> None:

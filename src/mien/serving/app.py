@@ -13,8 +13,8 @@ from starlette.types import ASGIApp
 from mien.serving.deepface import add_deepface
 from mien.serving.guard import LOOPBACK, Guard
 from mien.serving.metrics import MEDIA_TYPE
-from mien.serving.problems import ProblemError, install
-from mien.serving.schemas import ANALYZE_BODY, Answer, Models, describe_details, problems
+from mien.serving.problems import install
+from mien.serving.schemas import ANALYZE_BODY, Answer, Live, Models, Ready, complete, problems
 from mien.serving.service import Service
 from mien.serving.uploads import read_uploads
 from mien.serving.work import handle
@@ -42,10 +42,12 @@ def create_app(
         # The framework's pages load their scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     install(app)
     describe = app.openapi
-    app.openapi = lambda: describe_details(describe())  # type: ignore[method-assign]
+    secured = token is not None
+    app.openapi = lambda: complete(describe(), secured)  # type: ignore[method-assign]
     _add_analysis(app, service)
     add_deepface(app, service)
     _add_state(app, service)
@@ -80,15 +82,18 @@ def _add_analysis(app: FastAPI, service: Service) -> None:
 
 
 def _add_state(app: FastAPI, service: Service) -> None:
-    @app.get("/v2/health/live", summary="Whether the process lives")
-    async def live() -> dict[str, bool]:
-        return {"live": True}
+    @app.get("/v2/health/live", summary="Whether the process lives", responses=problems(403, 421))
+    async def live() -> Live:
+        return Live(live=True)
 
-    @app.get("/v2/health/ready", summary="Whether requests are let in", responses=problems(503))
-    async def ready() -> dict[str, bool]:
-        if not service.gate.is_open:
-            raise ProblemError("stopping", "it finishes what it has accepted", retry_after=5)
-        return {"ready": True}
+    @app.get(
+        "/v2/health/ready",
+        summary="Whether requests are let in",
+        responses=problems(403, 421, 503),
+    )
+    async def ready() -> Ready:
+        service.gate.check_open()
+        return Ready(ready=True)
 
     @app.get(
         "/metrics",

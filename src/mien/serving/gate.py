@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from mien.serving.limits import Limits
-from mien.serving.problems import ProblemError
+from mien.serving.problems import ProblemError, oversized
 
 
 class Gate:
@@ -36,6 +36,11 @@ class Gate:
         """Let nobody in from now on; those inside keep their places."""
         self.is_open = False
 
+    def check_open(self) -> None:
+        """Raise the problem of a server that is about to stop, if it is."""
+        if not self.is_open:
+            raise ProblemError("stopping", "it finishes what it has accepted", retry_after=5)
+
     def enter(self, client: str, size: int) -> Place:
         """Give a place to a request.
 
@@ -47,12 +52,9 @@ class Gate:
             ProblemError: there is no place for it, now or ever.
         """
         limits = self._limits
-        if not self.is_open:
-            raise ProblemError("stopping", "it finishes what it has accepted", retry_after=5)
+        self.check_open()
         if size > limits.upload:
-            raise ProblemError(
-                "too-large", f"a request may have {limits.upload:,} bytes; this one has {size:,}"
-            )
+            raise oversized(limits.upload, size)
         if self._clients[client] >= limits.per_client:
             detail = f"a client may have {limits.per_client} requests under way"
             raise ProblemError("too-many-requests", detail, retry_after=1)

@@ -74,6 +74,8 @@ class Guard:
                     headers[name] = value
                 headers.setdefault("Cache-Control", "no-store")
                 await body.discard()
+                if not body.complete:
+                    headers["Connection"] = "close"
             await send(message)
 
         try:
@@ -99,6 +101,10 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             raise ProblemError("cross-site", f"pages of {origin!r} may not use this server")
+        # Browsers send no origin with a picture's or a script's address, but whose page has it.
+        foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if foreign and headers.get("sec-fetch-mode") != "navigate":
+            raise ProblemError("cross-site", "pages of other sites may not use this server")
         path = scope["path"]
         if self._token is None or path in ("/", "/openapi.json") or path.startswith(OPEN):
             return
@@ -116,21 +122,23 @@ class _Body:
 
     def __init__(self, receive: Receive, headers: Headers) -> None:
         self._receive = receive
-        # Who expects to be told to continue has sent nothing yet, and need not.
-        self._complete = "expect" in headers or not (
+        self.complete = not (
             "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
         )
+        # Who expects to be told to continue sends nothing until then.
+        self._comes = "expect" not in headers
 
     async def receive(self) -> Message:
+        self._comes = True
         message = await self._receive()
-        self._complete = message["type"] != "http.request" or not message.get("more_body")
+        self.complete = message["type"] != "http.request" or not message.get("more_body")
         return message
 
     async def discard(self) -> None:
         size = 0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DISCARD_SECONDS):
-                while not self._complete and size < _DISCARDED:
+                while self._comes and not self.complete and size < _DISCARDED:
                     size += len((await self.receive()).get("body", b""))
 
 

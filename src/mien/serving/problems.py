@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -103,6 +104,12 @@ def install(app: FastAPI) -> None:
 def plain(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Return the answer that tells a problem of which the status says all."""
     return _response(status, "about:blank", HTTPStatus(status).phrase, detail, headers=headers)
+
+
+def oversized(most: int, size: int | None = None) -> ProblemError:
+    """Return the problem of a body with more bytes than it may have, however many if known."""
+    has = f"; this one has {math.ceil(size / 1e5) / 10:,} MB" if size is not None else ""
+    return ProblemError("too-large", f"a request may have {most / 1e6:,g} MB{has}")
 
 
 def invalid(errors: Sequence[Any]) -> ProblemError:

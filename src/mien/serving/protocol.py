@@ -1,4 +1,4 @@
-"""What uvicorn's HTTP leaves open: connections without end, heads without end, errors as text."""
+"""What uvicorn's HTTP leaves open: clients that never come to an end, and errors as text."""
 
 from __future__ import annotations
 
@@ -14,14 +14,45 @@ MOST_CONNECTIONS = 512
 
 
 def protocol(seconds: float) -> type[H11Protocol]:
-    """Return the protocol of a server whose clients have some seconds to say what they want."""
+    """Return the protocol of a server whose clients may be slow, but not for ever.
+
+    uvicorn's own clock for idle connections starts anew with each byte, so that a byte now and then
+    would keep one open.
+
+    Args:
+        seconds: within which a request's head has to be there, from the connection or the last
+            answer on, and within which a client has to take some of its answer.
+    """
 
     class Protocol(H11Protocol):
+        _head: asyncio.TimerHandle | None = None
+        _room: asyncio.TimerHandle | None = None
+
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             if len(self.connections) > MOST_CONNECTIONS:
                 transport.close()
-            self.loop.call_later(seconds, self._end_if_silent)
+            self._expect_head()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            for timer in (self._head, self._room):
+                if timer is not None:
+                    timer.cancel()
+
+        def on_response_complete(self) -> None:
+            # First, because the next request may be there already and be begun by this.
+            self._expect_head()
+            super().on_response_complete()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._room = self.loop.call_later(seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            if self._room is not None:
+                self._room.cancel()
+            super().resume_writing()
 
         def send_400_response(self, msg: str) -> None:
             """Answer what is no HTTP."""
@@ -39,8 +70,14 @@ def protocol(seconds: float) -> type[H11Protocol]:
                 self.transport.write(self.conn.send(event) or b"")
             self.transport.close()
 
-        def _end_if_silent(self) -> None:
-            if getattr(self, "cycle", None) is None:  # no request has begun
-                self.transport.close()
+        def _expect_head(self) -> None:
+            if self._head is not None:
+                self._head.cancel()
+            self._head = self.loop.call_later(seconds, self._end_unless_begun, self.cycle)
+
+        def _end_unless_begun(self, last: object) -> None:
+            if self.cycle is last:
+                # Closing would wait until the client has taken what it was sent.
+                self.transport.abort()
 
     return Protocol

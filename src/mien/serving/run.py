@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 import secrets
 import socket
@@ -19,7 +20,6 @@ from mien.serving.protocol import protocol
 from mien.serving.service import Service
 
 _TOKEN = re.compile("[!-~]{16,}")
-_KEEP_ALIVE = 30  # seconds that an idle connection stays open
 
 
 @dataclass(frozen=True)
@@ -83,17 +83,18 @@ def serve(service: Service, address: Address, *, log: bool = False) -> None:
         address: from `bind`.
         log: write a line for every request to standard output: address, path and status.
     """
+    seconds = service.limits.seconds
     config = uvicorn.Config(
         create_app(service, address.token, address.hosts),
-        http=protocol(service.limits.seconds),
+        http=protocol(seconds),
         ws="none",
         lifespan="off",
         log_level="info" if log else "error",
         access_log=log,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=int(service.limits.seconds) + 1,
+        timeout_keep_alive=math.ceil(seconds),
+        timeout_graceful_shutdown=math.ceil(seconds) + 1,
     )
     try:
         _Server(config, service.gate).run(sockets=[address.listener])

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from mien.serving.problems import MEDIA_TYPE, PREFIX
 
+BINARY = {"type": "string", "format": "binary"}
+"""A file in a body, as OpenAPI describes it."""
+
 _BASE64 = "A file's bytes in Base64, or a data URL with them."
+
+
+PictureText = Annotated[str, Field(json_schema_extra={"format": "picture-base64"})]
+"""A picture as text; the format tells it from other texts."""
 
 
 class Pictures(BaseModel):
@@ -21,8 +28,8 @@ class Pictures(BaseModel):
         json_schema_extra={"oneOf": [{"required": ["image"]}, {"required": ["images"]}]},
     )
 
-    image: str = Field(default="", description=_BASE64)
-    images: list[str] = Field(default=[], min_length=1, description=_BASE64)
+    image: PictureText = Field(default="", description=_BASE64)
+    images: list[PictureText] = Field(default=[], min_length=1, description=_BASE64)
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
@@ -104,24 +111,58 @@ class Details(BaseModel):
     )
 
 
+class Live(BaseModel):
+    """The process lives."""
+
+    live: Literal[True]
+
+
+class Ready(BaseModel):
+    """Requests are let in."""
+
+    ready: Literal[True]
+
+
 _DETAILS = "#/components/schemas/Details"
+_RETRY = {
+    "Retry-After": {
+        "description": "Seconds after which a repetition is worth trying.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+_TOKEN = "token"
 
 
-def describe_details(openapi: dict[str, Any]) -> dict[str, Any]:
-    """Add the schema of problems, to which `problems` points, to an OpenAPI document."""
-    openapi["components"]["schemas"]["Details"] = Details.model_json_schema()
+def complete(openapi: dict[str, Any], secured: bool) -> dict[str, Any]:
+    """Add to an OpenAPI document what its routes refer to.
+
+    Args:
+        openapi: is changed.
+        secured: routes that know a 401 demand a token.
+    """
+    components = openapi["components"]
+    components["schemas"]["Details"] = Details.model_json_schema()
+    if secured:
+        components["securitySchemes"] = {_TOKEN: {"type": "http", "scheme": "bearer"}}
+        for methods in openapi["paths"].values():
+            for operation in methods.values():
+                if "401" in operation["responses"]:
+                    operation["security"] = [{_TOKEN: []}]
     return openapi
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the description of a route's problems for OpenAPI."""
-    return {
-        status: {"description": "Problem", "content": {MEDIA_TYPE: {"schema": {"$ref": _DETAILS}}}}
-        for status in statuses
+    content = {MEDIA_TYPE: {"schema": {"$ref": _DETAILS}}}
+    described: dict[int | str, dict[str, Any]] = {
+        status: {"description": "Problem", "content": content} for status in statuses
     }
+    for status in described.keys() & {429, 503}:
+        described[status]["headers"] = _RETRY
+    return described
 
 
-_FILE = {"type": "string", "format": "binary"}
 ANALYZE_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -130,13 +171,15 @@ ANALYZE_BODY: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
-                    "properties": {"file": {"type": "array", "minItems": 1, "items": _FILE}},
-                }
+                    "properties": {"file": {"type": "array", "minItems": 1, "items": BINARY}},
+                    "additionalProperties": False,
+                },
+                "encoding": {"file": {"contentType": "image/*"}},
             },
             "application/json": {
                 "schema": Pictures.model_json_schema(),
             },
-            "image/*": {"schema": _FILE},
+            "image/*": {"schema": BINARY},
         },
     }
 }

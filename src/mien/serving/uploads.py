@@ -14,7 +14,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from mien.serving.limits import Limits
-from mien.serving.problems import ProblemError, invalid
+from mien.serving.problems import ProblemError, invalid, oversized
 from mien.serving.schemas import Pictures
 from mien.serving.service import Upload
 
@@ -37,13 +37,18 @@ def announced(request: Request, limits: Limits) -> int:
     return int(length)
 
 
+def kind_of(request: Request) -> str:
+    """Return the media type that a request's body is said to have, or ""."""
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()
+
+
 async def read_uploads(request: Request, limits: Limits) -> list[Upload]:
     """Return the pictures of a request, at least one; `unnamed` ones are numbered from 1.
 
     Raises:
         ProblemError: the body is of another kind, malformed, empty, or more than is accepted.
     """
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    kind = kind_of(request)
     if kind == "multipart/form-data":
         uploads = await _multipart(request, limits)
     elif kind == "application/json":
@@ -77,7 +82,7 @@ async def _bounded(request: Request, most: int) -> AsyncGenerator[bytes, None]:
     async for chunk in request.stream():
         size += len(chunk)
         if size > most:
-            raise ProblemError("too-large", f"a request may have {most:,} bytes")
+            raise oversized(most)
         yield chunk
 
 
@@ -85,24 +90,39 @@ class _InMemory(MultiPartParser):
     """Starlette's parser, which otherwise writes what is larger than a megabyte to the disk."""
 
     def __init__(
-        self, request: Request, stream: AsyncGenerator[bytes, None], limits: Limits
+        self, request: Request, stream: AsyncGenerator[bytes, None], limits: Limits, **most: int
     ) -> None:
-        super().__init__(request.headers, stream, max_files=limits.pictures, max_fields=0)
+        super().__init__(request.headers, stream, max_part_size=limits.upload, **most)
         self.spool_max_size = limits.upload + 1
 
 
-async def _multipart(request: Request, limits: Limits) -> list[Upload]:
+async def form_of(request: Request, limits: Limits, *, files: int, fields: int) -> FormData:
+    """Receive a form, in memory alone.
+
+    Args:
+        request: has the form as its body.
+        limits: what is accepted.
+        files: how many it may have.
+        fields: how many that are no files it may have.
+
+    Raises:
+        ProblemError: it is malformed, or has more than that.
+    """
     stream = _bounded(request, limits.upload)
+    parser = _InMemory(request, stream, limits, max_files=files, max_fields=fields)
     try:
-        form: FormData = await _InMemory(request, stream, limits).parse()
+        return await parser.parse()
     except MultiPartException as error:
         if error.message.startswith("Too many files"):
-            raise _too_many(limits) from error
+            raise _too_many(files) from error
         if error.message.startswith("Too many fields"):
-            raise ProblemError(
-                "invalid-request", "a form may have only the field file, with a file name"
-            ) from error
+            text = f"a form may have {fields} fields" if fields else "its fields need a file name"
+            raise ProblemError("invalid-request", text) from error
         raise ProblemError("invalid-request", error.message) from error
+
+
+async def _multipart(request: Request, limits: Limits) -> list[Upload]:
+    form = await form_of(request, limits, files=limits.pictures, fields=0)
     uploads: list[Upload] = []
     for field, value in form.multi_items():
         if field != "file" or not isinstance(value, UploadFile):
@@ -118,7 +138,7 @@ def _json(content: bytes, limits: Limits) -> list[Upload]:
     except ValidationError as error:
         raise invalid(error.errors(include_input=False, include_url=False)) from None
     if len(texts) > limits.pictures:
-        raise _too_many(limits)
+        raise _too_many(limits.pictures)
     return [Upload(f"image-{number}", decoded(text)) for number, text in enumerate(texts, 1)]
 
 
@@ -138,5 +158,5 @@ def decoded(text: str) -> bytes:
         ) from error
 
 
-def _too_many(limits: Limits) -> ProblemError:
-    return ProblemError("too-large", f"a request may have {limits.pictures} pictures")
+def _too_many(most: int) -> ProblemError:
+    return ProblemError("too-large", f"a request may have {most} pictures")
