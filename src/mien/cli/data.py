@@ -44,6 +44,13 @@ def data() -> None:
     "leaving these out.",
 )
 @click.option(
+    "--exclude",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Leave out the images that an exclusion list names (see mien data audit).",
+)
+@click.option(
     "--peak-frames",
     type=click.IntRange(1, 10),
     default=1,
@@ -69,6 +76,7 @@ def prepare(
     color: bool,
     skip_bad: bool,
     seven_only: bool,
+    exclude: tuple[Path, ...],
     peak_frames: int,
     validation_subjects: float,
     as_json: bool,
@@ -103,6 +111,7 @@ def prepare(
       mien data prepare RAF-DB/ --size 48 --out data/rafdb
       mien data prepare CK+/ --size 48 --peak-frames 3 --out data/ckplus
       mien data prepare jaffe/ --size 48 --validation-subjects 0.2 --out data/jaffe
+      mien data prepare fer2013.csv --exclude audit/exclude.csv --out data/clean
     """
     from mien.data.form import Form
     from mien.data.prepare import prepare as run
@@ -118,6 +127,7 @@ def prepare(
                 options=Options(peak_frames, validation_subjects),
                 skip_bad=skip_bad,
                 seven_only=seven_only,
+                exclude=exclude,
                 progress=progress,
             )
     except BadRowsError as error:
@@ -144,6 +154,7 @@ def _present(output: Output, out: Path, prepared: Prepared, as_json: bool) -> No
                 "provenance": dataset.provenance,
                 "skipped": skipped.to_json(),
                 "left_out": dict(prepared.left_out),
+                "excluded": prepared.excluded,
                 "notes": list(prepared.notes),
             }
         )
@@ -157,6 +168,8 @@ def _present(output: Output, out: Path, prepared: Prepared, as_json: bool) -> No
     if prepared.left_out:
         classes = ", ".join(f"{name} {count:,}" for name, count in prepared.left_out.items())
         output.note(f"left out, because FER2013 has no such class: {classes}")
+    if prepared.excluded:
+        output.note(f"left out, because an exclusion list names them: {prepared.excluded:,}")
     for note in prepared.notes:
         output.note(note)
     output.note(_summary(out, dataset))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from mien.cli.common import Output, json_option, needs, verb_options
 from mien.errors import MienError
 
 if TYPE_CHECKING:
+    from mien.data.exclusion import Exclusion
     from mien.evaluation.metrics import Metrics
     from mien.evaluation.predictions import Predictions
 
@@ -26,6 +28,7 @@ Examples:
   mien evaluate runs/cnn5 --data data/fer2013
   mien evaluate runs/cnn5 --data data/fer2013 --split test --tta flip
   mien evaluate model.onnx --data data/fer2013 --out results/model
+  mien evaluate runs/cnn5 --data data/fer2013 --exclude audit/seen.csv
   mien evaluate runs/cnn5/predictions/validation.parquet --json""",
 )
 @click.argument("source", metavar="RUN|MODEL|PREDICTIONS")
@@ -48,6 +51,14 @@ Examples:
     help="Test-time augmentation: average over the image and its mirror image, or over ten crops.",
 )
 @click.option(
+    "--exclude",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Give the figures also without the images that an exclusion list names (see mien data "
+    "audit).",
+)
+@click.option(
     "--out",
     metavar="DIR",
     type=click.Path(path_type=Path),
@@ -62,6 +73,7 @@ def evaluate(
     data: Path | None,
     split: str | None,
     tta: str,
+    exclude: tuple[Path, ...],
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -74,11 +86,14 @@ def evaluate(
     Writes the predictions (one row an image: name, label, seven probabilities) and a picture of
     the confusion matrix beside them. Prints accuracy with its 95 % interval (Wilson), balanced
     accuracy, macro F1, log loss, expected calibration error (15 bins), and precision, recall and
-    F1 of each emotion. A split without labels gets its predictions only.
+    F1 of each emotion. A split without labels gets its predictions only. With --exclude the
+    figures without the listed images stand beside those of all.
     """
     needs("evaluating", "train")
+    from mien.data.exclusion import read_exclusions
     from mien.evaluation.predictions import SUFFIXES
 
+    exclusions = read_exclusions(exclude)  # A list that is wrong is told before the work.
     if Path(source).suffix.lower() in SUFFIXES:
         if tta != "none":
             raise click.UsageError("--tta needs a model: predictions are already made")
@@ -87,7 +102,21 @@ def evaluate(
         if data is None:
             raise click.UsageError("--data is needed to evaluate a run or a model")
         predictions, file = _predict(output, source, data, split or "validation", tta, out)
-    _present(output, predictions, file, as_json)
+    kept = _without(predictions, exclusions) if exclude else None
+    _present(output, predictions, kept, file, as_json)
+
+
+def _without(predictions: Predictions, exclusions: list[Exclusion]) -> Predictions:
+    """Return the predictions for the images that are not excluded."""
+    from mien.data.exclusion import excluded
+    from mien.evaluation.align import take
+
+    split = predictions.info.get("split")
+    if split is None:
+        raise MienError(
+            "the predictions do not say what split they were made of", hint="give it with --split"
+        )
+    return take(predictions, ~excluded(exclusions, split, predictions.names))
 
 
 def _predict(
@@ -138,13 +167,24 @@ def _read(
     return predictions, file
 
 
-def _present(output: Output, predictions: Predictions, file: Path, as_json: bool) -> None:
-    """Print the figures, and draw the confusion matrix beside the predictions."""
+def _present(
+    output: Output,
+    predictions: Predictions,
+    kept: Predictions | None,
+    file: Path,
+    as_json: bool,
+) -> None:
+    """Print the figures, and draw the confusion matrix beside the predictions.
+
+    `kept` are the predictions without the excluded images, where any are.
+    """
     from mien.evaluation import plots
     from mien.evaluation.metrics import evaluate as measure
 
     split = str(predictions.info.get("split", file.stem))
     metrics = measure(predictions) if predictions.labeled.any() else None
+    fewer = measure(kept) if metrics and kept is not None else None
+    left_out = len(predictions) - len(kept) if kept is not None else 0
     picture = file.with_suffix(".png") if metrics else None
     if metrics and picture:
         plots.confusion_matrix(metrics, picture, split=split)
@@ -156,12 +196,14 @@ def _present(output: Output, predictions: Predictions, file: Path, as_json: bool
                 "predictions": str(file),
                 "confusion_matrix": str(picture) if picture else None,
                 "metrics": metrics.to_dict() if metrics else None,
+                "excluded": left_out,
+                "metrics_without_excluded": fewer.to_dict() if fewer else None,
             }
         )
         return
     output.result(f"{split}: {len(predictions):,} images")
     if metrics:
-        _print_tables(output, metrics)
+        _print_tables(output, metrics, {f"without {left_out:,}": fewer} if fewer else {})
     else:
         output.note("without labels there are predictions, but nothing can be measured")
     output.result(f"predictions: {file}")
@@ -169,19 +211,17 @@ def _present(output: Output, predictions: Predictions, file: Path, as_json: bool
         output.result(f"confusion matrix: {picture}")
 
 
-def _print_tables(output: Output, metrics: Metrics) -> None:
-    low, high = metrics.accuracy_interval
+def _print_tables(output: Output, metrics: Metrics, others: Mapping[str, Metrics]) -> None:
+    """Print the figures, with those of `others` in columns of their own, and those by emotion."""
     if metrics.unlabeled:
         output.note(f"without a label and left out of the figures: {metrics.unlabeled:,} images")
-    rows = [
-        ("accuracy", f"{metrics.accuracy:.2%}"),
-        ("  95 % interval", f"{low:.2%} to {high:.2%}"),
-        ("balanced accuracy", f"{metrics.balanced_accuracy:.2%}"),
-        ("macro F1", f"{metrics.macro_f1:.4f}"),
-        ("log loss", f"{metrics.log_loss:.4f}"),
-        ("expected calibration error", f"{metrics.calibration_error:.4f}"),
-    ]
-    output.table(("figure", "value"), rows)
+    columns = [_figures(each) for each in (metrics, *others.values())]
+    names = (
+        *("accuracy", "  95 % interval", "balanced accuracy", "macro F1", "log loss"),
+        "expected calibration error",
+    )
+    titles = ("figure", "all" if others else "value", *others)
+    output.table(titles, list(zip(names, *columns, strict=True)))
     output.table(
         ("emotion", "precision", "recall", "F1", "images"),
         [
@@ -194,4 +234,17 @@ def _print_tables(output: Output, metrics: Metrics) -> None:
             )
             for each in metrics.classes
         ],
+    )
+
+
+def _figures(metrics: Metrics) -> tuple[str, ...]:
+    """Return the figures of all images as text, in the order of the table."""
+    low, high = metrics.accuracy_interval
+    return (
+        f"{metrics.accuracy:.2%}",
+        f"{low:.2%} to {high:.2%}",
+        f"{metrics.balanced_accuracy:.2%}",
+        f"{metrics.macro_f1:.4f}",
+        f"{metrics.log_loss:.4f}",
+        f"{metrics.calibration_error:.4f}",
     )

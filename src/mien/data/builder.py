@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mien.data import votes as ferplus
 from mien.data.cache import SPLITS, Dataset, from_arrays
+from mien.data.exclusion import Exclusion, unknown_image
 from mien.data.form import Form
 from mien.data.readers.base import Reader, Rows
 from mien.errors import MienError
@@ -25,9 +26,10 @@ class Builder(AbstractContextManager["Builder"]):
     Attributes:
         seen: rows of all sources by split, bad ones counted.
         sizes: how many images came in which height and width, once they were in their form.
+        excluded: how many images were left out because `exclude` names them.
     """
 
-    def __init__(self, folder: Path, form: Form) -> None:
+    def __init__(self, folder: Path, form: Form, exclude: Sequence[Exclusion] = ()) -> None:
         self.seen: Counter[str] = Counter()
         self.sizes: Counter[tuple[int, int]] = Counter()
         self._path = folder / "images.npy"
@@ -38,6 +40,8 @@ class Builder(AbstractContextManager["Builder"]):
         self._names: list[str] = []
         self._places: list[int] = []
         self._sources: dict[tuple[str, str], str] = {}
+        self._exclude = {(each.split, each.name): each for each in exclude}
+        self.excluded = 0
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -56,16 +60,29 @@ class Builder(AbstractContextManager["Builder"]):
         Raises:
             MienError: a name occurs twice in a split.
         """
+        places = [
+            place + self.seen[split] for place, split in zip(rows.places, rows.splits, strict=True)
+        ]
+        names = [
+            self._unique(name, split, place, reader)
+            for name, split, place in zip(rows.names, rows.splits, places, strict=True)
+        ]
+        kept = [
+            row
+            for row, key in enumerate(zip(rows.splits, names, strict=True))
+            if key not in self._exclude
+        ]
+        if len(kept) < len(rows):
+            self.excluded += len(rows) - len(kept)
+            rows = rows.take(kept)
         for image in rows.images if self._form != Form() else ():
             self._write(self._form.apply(image)[None])
         if self._form == Form():
             self._write_unchanged(rows.images)
         self._labels += rows.labels
         self._splits += rows.splits
-        for name, split, place in zip(rows.names, rows.splits, rows.places, strict=True):
-            place += self.seen[split]
-            self._places.append(place)
-            self._names.append(self._unique(name, split, place, reader))
+        self._places += [places[row] for row in kept]
+        self._names += [names[row] for row in kept]
 
     def finish_source(self, reader: Reader) -> None:
         """Count a source's rows, after which the next source's are placed."""
@@ -77,8 +94,12 @@ class Builder(AbstractContextManager["Builder"]):
         """Complete the file of images and return everything as a data set that maps it.
 
         Raises:
-            MienError: there are no rows, images differ in size, or the votes do not fit.
+            MienError: there are no rows, images differ in size, the votes do not fit, or images
+                that were to be excluded did not come.
         """
+        missing = [each for key, each in self._exclude.items() if key not in self._sources]
+        if missing:
+            raise unknown_image(missing[0], len(missing) - 1)
         if not self._labels:
             raise MienError("the sources hold no image that can be used")
         if len(self.sizes) > 1:

@@ -13,6 +13,7 @@ from typing import Any
 from mien.data import votes as ferplus
 from mien.data.builder import Builder
 from mien.data.cache import Dataset, load, save_all_but_images
+from mien.data.exclusion import read_exclusions
 from mien.data.form import Form
 from mien.data.problems import BadRowsError, Problems
 from mien.data.readers import discover
@@ -32,12 +33,14 @@ class Prepared:
         skipped: the bad rows that were left out of it.
         left_out: by class, how many good rows are of none of the seven emotions ("contempt").
         notes: what else the user should know, a line a source.
+        excluded: how many good rows the exclusion lists left out.
     """
 
     dataset: Dataset
     skipped: Problems
     left_out: Mapping[str, int]
     notes: tuple[str, ...]
+    excluded: int
 
 
 def prepare(
@@ -48,6 +51,7 @@ def prepare(
     options: Options | None = None,
     skip_bad: bool = False,
     seven_only: bool = False,
+    exclude: Sequence[Path | str] = (),
     progress: Progress = silent,
 ) -> Prepared:
     """Read FER2013, CK+, JAFFE, RAF-DB, AffectNet or images in folders, and write a data set.
@@ -60,6 +64,7 @@ def prepare(
         skip_bad: leave bad rows out instead of raising an error.
         seven_only: raise an error where a source has other classes than the seven emotions, instead
             of leaving their images out.
+        exclude: exclusion lists (`mien.data.exclusion`), by the names that the rows would have.
         progress: is told the rows done of about how many.
 
     Returns:
@@ -68,14 +73,15 @@ def prepare(
     Raises:
         BadRowsError: rows are bad; all of them are named and nothing is written.
         MienError: a source is not recognized or has other classes, images differ in size, names or
-            votes do not fit, `out` is not empty, or a file cannot be read or written.
+            votes do not fit, an exclusion list cannot be read or names an image that did not come,
+            `out` is not empty, or a file cannot be read or written.
     """
     try:
         return _prepare(
             [Path(source) for source in sources],
             Path(out),
             form or Form(),
-            _Policy(options or Options(), skip_bad, seven_only),
+            _Policy(options or Options(), skip_bad, seven_only, [Path(file) for file in exclude]),
             progress,
         )
     except OSError as error:
@@ -87,13 +93,15 @@ class _Policy:
     options: Options
     skip_bad: bool
     seven_only: bool
+    exclude: Sequence[Path]
 
 
 def _prepare(
     sources: Sequence[Path], out: Path, form: Form, policy: _Policy, progress: Progress
 ) -> Prepared:
     problems = Problems()
-    with atomic_directory(out) as folder, Builder(folder, form) as builder:
+    exclude = read_exclusions(policy.exclude)
+    with atomic_directory(out) as folder, Builder(folder, form, exclude) as builder:
         readers, ballot = discover(sources)
         for reader in readers:
             reader.options = policy.options
@@ -111,6 +119,9 @@ def _prepare(
         left_out = _left_out(readers, policy.seven_only)
         provenance = _provenance(readers, digests, ballot, problems)
         provenance["left_out"] = left_out
+        provenance["excluded"] = [
+            {"name": file.name, "sha256": sha256(file)} for file in policy.exclude
+        ]
         provenance["options"] = {
             "size": form.size,
             "color": form.color,
@@ -120,7 +131,7 @@ def _prepare(
         dataset = builder.finish(votes, provenance)
         save_all_but_images(dataset, folder)
     notes = tuple(f"{reader.path.name}: {reader.note}" for reader in readers if reader.note)
-    return Prepared(load(out), problems, left_out, notes)
+    return Prepared(load(out), problems, left_out, notes, builder.excluded)
 
 
 def _read(

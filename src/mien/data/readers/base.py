@@ -41,6 +41,17 @@ class Rows:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def take(self, rows: Sequence[int]) -> Rows:
+        """Return some of the rows, counted from 0."""
+        whole = isinstance(self.images, np.ndarray)
+        return Rows(
+            self.images[list(rows)] if whole else [self.images[row] for row in rows],
+            [self.labels[row] for row in rows],
+            [self.splits[row] for row in rows],
+            [self.names[row] for row in rows],
+            [self.places[row] for row in rows],
+        )
+
 
 LEFT_OUT = frozenset(("contempt", "none", "uncertain", "non-face"))
 """Classes of other data sets that FER2013 does not have; their images are left out and counted."""
