@@ -87,7 +87,7 @@ def test_a_file_is_shown_and_its_end_is_told(
     assert page.evaluate("document.getElementById('photo').naturalWidth") == 320
     first = float(page.locator(".box").get_attribute("x") or 0)
     _shot(page, "live")
-    _expect(page.locator("#time")).to_have_text("3.8 s, frame 19")
+    _expect(page.locator("#time")).to_have_text("· 3.8 s, frame 19")
     assert float(page.locator(".box").get_attribute("x") or 0) > first + 10
     _expect(page.locator("#status")).to_have_text("The video has ended.")
     _shot(page, "live-ended")
@@ -146,7 +146,7 @@ def test_the_latest_frame_is_given_and_then_the_end() -> None:
     assert decode(picture).pixels.shape == (720, 1280, 3)
     view.add(Frame("v", "unreadable", 0, 0, (), "it breaks off", index=6, seconds=5.0))
     assert json.loads(view.after(6))["reason"] == "it breaks off"
-    view.end()
+    threading.Thread(target=view.end).start()  # it waits until this is asked:
     assert json.loads(view.after(7)) == {"ended": True}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -196,9 +195,11 @@ def _recognized(
     output: Output, recognizer: Recognizer, jobs: Sequence[Job], *, detect: bool
 ) -> Iterator[Picture]:
     """Yield the result of each job, after its annotated copy is written."""
+    from mien.recognition.recognizer import cores
+
     sources = (job.source() for job in jobs)
     with output.progress("recognizing") as progress:
-        results = recognizer.analyze_many(sources, detect=detect, workers=_cores())
+        results = recognizer.analyze_many(sources, detect=detect, workers=cores())
         for done, (found, job) in enumerate(zip(results, jobs, strict=True), 1):
             picture = replace(found, image=job.entry.label)
             if job.target is not None and picture.status != "unreadable":
@@ -223,12 +224,6 @@ def _to_journal(
             output.note(f"{len(jobs) - len(left)} pictures are in {file} already")
         _hand_on(recognized(left), journal.add)
         return journal.statuses
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _annotate(picture: Picture, source: str | bytes, target: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mien.cli.common import Output, json_option, verb_options
+from mien.cli.common import Output, json_option, needs, verb_options
 from mien.cli.faces import face_options
+from mien.cli.sinks import json_lines, needs_pyarrow, tables
 from mien.errors import ExitStatus
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ Examples:
   mien video talk.mp4 --csv faces.csv --timeline talk.png --annotate talk-faces.mp4
   mien video talk.mp4 --every 5 --smooth 1            each fifth frame, smoother
   mien video 0 --seconds 60 --jsonl -                 the first camera for a minute, as lines
+  mien video 0 --live                                 look at it in the browser
   mien video talk.mp4 --jsonl - | jq 'select(.status == "ok") | .seconds'""",
 )
 @click.argument("source", metavar="FILE|DEVICE")
@@ -66,6 +67,13 @@ Examples:
     help="Write a table with a row for every face of every frame, or for a frame without one.",
 )
 @click.option(
+    "--parquet",
+    "parquet_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the same table as Parquet; needs pyarrow.",
+)
+@click.option(
     "--jsonl",
     "jsonl_file",
     metavar="FILE|-",
@@ -86,6 +94,18 @@ Examples:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw the emotions of each track over time, as .png.",
 )
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Show the frames in a browser on this machine while they are analyzed: open the address "
+    "that is printed. A file begins then, and is shown at its own speed.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="The port of --live; a free one by default.",
+)
 @face_options
 @json_option
 @verb_options
@@ -96,9 +116,12 @@ def video(
     smooth: float,
     limit: float | None,
     csv_file: Path | None,
+    parquet_file: Path | None,
     jsonl_file: Path | None,
     annotated: Path | None,
     timeline_file: Path | None,
+    live: bool,
+    port: int,
     recognizer: Callable[..., Recognizer],
     as_json: bool,
 ) -> int:
@@ -112,28 +135,42 @@ def video(
     status: 'ok' (it has faces), 'no_face', or 'unreadable'. A file that breaks off gives its
     frames up to there, a last record that says so, and the exit status 1.
     """
+    from mien.recognition.recognizer import cores
     from mien.recognition.stream import VideoStream
+    from mien.recognition.tables import FRAME_COLUMNS
     from mien.recognition.timeline import Timeline
     from mien.recognition.video import SEARCH_SIDE, recognize
 
     if timeline_file is not None and timeline_file.suffix.lower() != ".png":
         raise click.UsageError("--timeline writes a .png")
-    printed = jsonl_file is not None and str(jsonl_file) == "-"
+    printed = jsonl_file == Path("-")
     if printed and as_json:
         raise click.UsageError("--json and --jsonl - both print; name a file for one of them")
+    if parquet_file is not None:
+        needs_pyarrow()
+    if live:
+        needs("--live", "serve")
     timeline = Timeline()
     status = ExitStatus.OK
     with VideoStream(int(source) if source.isdecimal() else source) as stream:
         faces = recognizer(output, default_side=SEARCH_SIDE)
-        frames = recognize(stream, faces, every=every, smooth=smooth, pixels=annotated is not None)
+        frames = recognize(
+            stream,
+            faces,
+            every=every,
+            smooth=smooth,
+            pixels=live or annotated is not None,
+            workers=cores(),
+        )
         with contextlib.ExitStack() as stack:
             sinks: list[_Sink] = [timeline.add]
-            if csv_file is not None:
-                sinks.append(stack.enter_context(_csv(csv_file)))
+            sinks.append(stack.enter_context(tables(csv_file, parquet_file, FRAME_COLUMNS)))
             if jsonl_file is not None:
-                sinks.append(stack.enter_context(_jsonl(None if printed else jsonl_file)))
+                sinks.append(stack.enter_context(json_lines(None if printed else jsonl_file)))
             if annotated is not None:
                 sinks.append(stack.enter_context(_annotated(annotated, stream.rate / every)))
+            if live:
+                sinks.append(stack.enter_context(_live(port, paced=not stream.live)))
             status = _run(output, stream, frames, sinks, limit)
     if timeline_file is not None:
         _draw(timeline, timeline_file)
@@ -175,40 +212,6 @@ def _run(
 
 
 @contextlib.contextmanager
-def _csv(file: Path) -> Iterator[_Sink]:
-    import csv
-
-    from mien.files import atomic_path
-    from mien.recognition.tables import FRAME_COLUMNS, rows
-
-    with (
-        atomic_path(file) as temporary,
-        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as out,
-    ):
-        writer = csv.DictWriter(out, FRAME_COLUMNS, restval="")
-        writer.writeheader()
-        yield lambda frame: writer.writerows(rows(frame))
-
-
-@contextlib.contextmanager
-def _jsonl(file: Path | None) -> Iterator[_Sink]:
-    """Give a sink that writes lines to a file, or prints them."""
-    from mien.files import atomic_path
-
-    def line(frame: Frame) -> str:
-        return json.dumps(frame.to_dict(), ensure_ascii=False)
-
-    if file is None:
-        yield lambda frame: click.echo(line(frame))
-        return
-    with (
-        atomic_path(file) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace") as out,
-    ):
-        yield lambda frame: print(line(frame), file=out)
-
-
-@contextlib.contextmanager
 def _annotated(file: Path, rate: float) -> Iterator[_Sink]:
     from mien.files import atomic_path
     from mien.recognition.videofile import AnnotatedVideo, check_suffix
@@ -220,6 +223,16 @@ def _annotated(file: Path, rate: float) -> Iterator[_Sink]:
             yield made.add
         finally:
             made.close()
+
+
+@contextlib.contextmanager
+def _live(port: int, *, paced: bool) -> Iterator[_Sink]:
+    from mien.serving.live import live_view
+
+    with live_view(port, paced=paced) as (view, address):
+        # Without the address there is nothing to see, be it --quiet or not.
+        click.echo(f"live view: {address}", err=True)
+        yield view.add
 
 
 def _draw(timeline: Timeline, file: Path) -> None:

@@ -226,6 +226,13 @@ class Recognizer:
         )
 
 
+def cores() -> int:
+    """Return how many cores this process may use: the fastest number of workers."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @functools.lru_cache(maxsize=1)
 def _default() -> Recognizer:
     return Recognizer()

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import MienError
+from mien.images.decode import MAX_PIXELS
 
 FALLBACK_RATE = 25.0
 """Frames a second where a file or a camera does not say."""
@@ -55,7 +56,8 @@ class VideoStream:
         reason: once the frames have ended: why too early; None if they did not.
 
     Raises:
-        MienError: there is no such file or camera, or it is no video that can be read.
+        MienError: there is no such file or camera, it is no video that can be read, or its frames
+            have more pixels than a picture may have.
     """
 
     def __init__(self, source: str | os.PathLike[str] | int) -> None:
@@ -63,6 +65,7 @@ class VideoStream:
         self.name = f"device {source}" if isinstance(source, int) else os.fspath(source)
         self.reason: str | None = None
         self._capture = _open(source)
+        self._check_size()
         rate = float(self._capture.get(cv2.CAP_PROP_FPS))
         self.rate = rate if 0 < rate <= _FASTEST else FALLBACK_RATE
         count = float(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -110,6 +113,19 @@ class VideoStream:
         if not math.isfinite(seconds) or seconds <= last:
             return last + 1 / self.rate
         return seconds
+
+    def _check_size(self) -> None:
+        """Refuse frames that would not fit, before the first one is decoded."""
+        width, height = (
+            int(self._capture.get(side))
+            for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        )
+        if width * height > MAX_PIXELS:
+            self.close()
+            raise MienError(
+                f"{self.name} has frames of {width}×{height} pixels, "
+                f"at most {MAX_PIXELS // 1_000_000} million are decoded"
+            )
 
     def _retrieve(self) -> NDArray[np.uint8] | None:
         done, pixels = self._capture.retrieve()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields
 from typing import Any
 
@@ -33,6 +35,7 @@ def analyze_video(
     every: int = 1,
     smooth: float = SMOOTH,
     pixels: bool = False,
+    workers: int = 1,
 ) -> Iterator[Frame]:
     """Yield a record for every frame of a video, with faces or without.
 
@@ -47,6 +50,9 @@ def analyze_video(
         smooth: the seconds in which the weight of a face's earlier scores falls to 1/e; 0 takes
             each frame's scores as they are. The frame's own scores stay in `TrackedFace.raw`.
         pixels: keep each frame's pixels in its record, for `mien.annotate`.
+        workers: frames that are searched at once, in threads, while the next ones are decoded. A
+            detector of your own must stand being called from several threads if this is more than
+            1.
 
     Raises:
         MienError: the video cannot be opened (at once, not at the first frame), or a value is out
@@ -57,10 +63,10 @@ def analyze_video(
         >>> for frame in mien.analyze_video("talk.mp4", every=5):  # doctest: +SKIP
         ...     print(frame.seconds, [(face.track, face.emotion) for face in frame.faces])
     """
-    _check(every, smooth)
+    _check(every, smooth, workers)
     recognizer = recognizer or Recognizer(faces=FaceOptions(search_side=SEARCH_SIDE))
     stream = VideoStream(source)
-    return _closing(stream, _records(stream, recognizer, every, smooth, pixels))
+    return _closing(stream, _records(stream, recognizer, every, smooth, pixels, workers))
 
 
 def recognize(
@@ -70,17 +76,20 @@ def recognize(
     every: int = 1,
     smooth: float = SMOOTH,
     pixels: bool = False,
+    workers: int = 1,
 ) -> Iterator[Frame]:
     """Do what `analyze_video` does with a stream that is open and stays so."""
-    _check(every, smooth)
-    return _records(stream, recognizer, every, smooth, pixels)
+    _check(every, smooth, workers)
+    return _records(stream, recognizer, every, smooth, pixels, workers)
 
 
-def _check(every: int, smooth: float) -> None:
+def _check(every: int, smooth: float, workers: int) -> None:
     if every < 1:
         raise MienError(f"every n-th frame: n must be 1 or more, not {every}")
     if not 0 <= smooth < float("inf"):
         raise MienError(f"the seconds of smoothing must be 0 or more, not {smooth}")
+    if workers < 1:
+        raise MienError(f"frames that are searched at once: 1 or more, not {workers}")
 
 
 def _closing(stream: VideoStream, frames: Iterator[Frame]) -> Iterator[Frame]:
@@ -89,18 +98,22 @@ def _closing(stream: VideoStream, frames: Iterator[Frame]) -> Iterator[Frame]:
 
 
 def _records(
-    stream: VideoStream, recognizer: Recognizer, every: int, smooth: float, pixels: bool
+    stream: VideoStream,
+    recognizer: Recognizer,
+    every: int,
+    smooth: float,
+    pixels: bool,
+    workers: int,
 ) -> Iterator[Frame]:
     tracker, smoother = Tracker(MAX_GAP), Smoother(smooth)
     last: StreamFrame | None = None
-    for last in stream.read(every):
-        if last.pixels is None:
+    for last, picture in _searched(stream.read(every), recognizer, workers):
+        if picture is None:
             reason = "the frame cannot be decoded"
             yield Frame(
                 stream.name, "unreadable", 0, 0, (), reason, index=last.index, seconds=last.seconds
             )
             continue
-        picture = recognizer.analyze(last.pixels)
         faces = _tracked(picture, last.seconds, recognizer.uncertain_below, tracker, smoother)
         yield Frame(
             stream.name,
@@ -116,6 +129,29 @@ def _records(
     if stream.reason is not None:
         index, seconds = (0, 0.0) if last is None else (last.index + 1, last.seconds)
         yield Frame(stream.name, "unreadable", 0, 0, (), stream.reason, index, seconds)
+
+
+def _searched(
+    frames: Iterator[StreamFrame], recognizer: Recognizer, workers: int
+) -> Iterator[tuple[StreamFrame, Picture | None]]:
+    """Yield each frame, in order, with what was found in it, or None if it was not decoded.
+
+    What is ready is not held back until all workers are busy: a camera's result comes with its
+    next frame.
+    """
+
+    def search(frame: StreamFrame) -> Picture | None:
+        return None if frame.pixels is None else recognizer.analyze(frame.pixels)
+
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: deque[tuple[StreamFrame, Future[Picture | None]]] = deque()
+        for frame in frames:
+            ahead.append((frame, pool.submit(search, frame)))
+            while ahead and (len(ahead) > workers or ahead[0][1].done()):
+                ready, found = ahead.popleft()
+                yield ready, found.result()
+        for ready, found in ahead:
+            yield ready, found.result()
 
 
 def _tracked(

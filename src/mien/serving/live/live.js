@@ -44,8 +44,8 @@ async function run() {
     const { record, blob } = frame;
     if (record.ended) return;
     number = record.number;
-    $("source").textContent = record.image;
-    $("time").textContent = `${record.seconds.toFixed(1)} s, frame ${record.frame}`;
+    $("source").textContent = record.image.split(/[\\/]/).pop();
+    $("time").textContent = `· ${record.seconds.toFixed(1)} s, frame ${record.frame}`;
     if (record.reason) fail(record.reason);
     if (blob === null) continue;
     await showPicture(blob);
