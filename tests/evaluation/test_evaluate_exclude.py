@@ -33,7 +33,7 @@ def test_both_figures_are_given(file: Path, capsys: pytest.CaptureFixture[str]) 
     assert result["metrics_without_excluded"]["accuracy"] == 0.75
     assert result["metrics_without_excluded"]["count"] == 8
     assert main(arguments) == 0
-    line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("accuracy"))
+    line = next(x for x in capsys.readouterr().out.splitlines() if x.strip().startswith("accuracy"))
     assert line.split()[1:] == ["60.00%", "75.00%"]
 
 
