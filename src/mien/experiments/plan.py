@@ -35,6 +35,7 @@ class Experiment:
         paper_stage1, paper_final: the paper's test accuracy after the stages, in percent.
         member: it is one of the ensemble's seven networks.
         aim: what an ablation is meant to raise, and is judged by.
+        beyond: what an ablation learns from that the others do not have; it stands apart.
     """
 
     recipe: str
@@ -46,6 +47,7 @@ class Experiment:
     paper_final: float | None = None
     member: bool = False
     aim: Aim = "accuracy"
+    beyond: str = ""
 
 
 PAPER_ENSEMBLE = 76.01
@@ -124,18 +126,22 @@ _ABLATIONS = {
     "mixup": "mixup, alpha 0.2",
     "cutmix": "CutMix, alpha 1",
     "erasing": "random erasing of a quarter of the images",
-    "elastic": "elastic distortions of 3 percent",
+    "elastic": "elastic distortions of 5 percent",
     "dropout": "dropout 0.2",
     "ema": "moving average of the weights, decay 0.99",
     "sam": "SAM, radius 0.05 (twice the time)",
     "sgd": "SGD instead of Muon",
-    "one-size": "32 pixels throughout, not 24 first",
+    "progressive": "16 pixels in the first half (progressive resizing)",
     "logit-adjustment": "logit adjustment, tau 1",
     "class-weights": "class weights",
     "distillation": "distillation, the labels' share a half",
-    "votes": "FER+ votes as targets (extra annotation)",
+    "votes": "FER+ votes as targets",
 }
 _FOR_RARE_CLASSES = ("logit-adjustment", "class-weights")
+_BEYOND = {
+    "distillation": "a teacher's predictions, which may know more images than the base has",
+    "votes": "ten annotators' votes on each image",
+}
 
 
 def _ablations() -> tuple[Experiment, ...]:
@@ -148,6 +154,7 @@ def _ablations() -> tuple[Experiment, ...]:
                 "ablations",
                 baseline="ablation",
                 aim="balanced accuracy" if name in _FOR_RARE_CLASSES else "accuracy",
+                beyond=_BEYOND.get(name, ""),
             )
             for name, what in _ABLATIONS.items()
         ),
