@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mien.recognition.annotate import annotate
     from mien.recognition.bundled import SAMPLE
     from mien.recognition.detectors import FaceOptions
+    from mien.recognition.explain import Explanation, explain
     from mien.recognition.recognizer import Recognizer, analyze
     from mien.recognition.results import Face, Frame, Picture, TrackedFace
     from mien.recognition.video import analyze_video
@@ -26,6 +27,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 __all__ = [
     "EMOTIONS",
     "SAMPLE",
+    "Explanation",
     "Face",
     "FaceOptions",
     "Frame",
@@ -37,6 +39,7 @@ __all__ = [
     "analyze",
     "analyze_video",
     "annotate",
+    "explain",
     "to_dataframe",
     "to_fer_table",
     "to_fex",
@@ -45,6 +48,7 @@ __all__ = [
 # What needs OpenCV or onnxruntime is imported when it is first used.
 _LAZY = {
     "SAMPLE": "mien.recognition.bundled",
+    "Explanation": "mien.recognition.explain",
     "Face": "mien.recognition.results",
     "FaceOptions": "mien.recognition.detectors",
     "Frame": "mien.recognition.results",
@@ -54,6 +58,7 @@ _LAZY = {
     "analyze": "mien.recognition.recognizer",
     "analyze_video": "mien.recognition.video",
     "annotate": "mien.recognition.annotate",
+    "explain": "mien.recognition.explain",
     "to_dataframe": "mien.recognition.adapters",
     "to_fer_table": "mien.recognition.adapters",
     "to_fex": "mien.recognition.adapters",

@@ -16,6 +16,7 @@ from mien.version import __version__
 # A verb's module is imported only when the verb is asked for: `mien predict` starts without torch.
 VERBS: dict[str, str] = {
     "predict": "mien.cli.predict:predict",
+    "explain": "mien.cli.explain:explain",
     "video": "mien.cli.video:video",
     "serve": "mien.cli.serve:serve",
     "models": "mien.cli.models:models",
