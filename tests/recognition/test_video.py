@@ -205,6 +205,97 @@ def test_times_of_a_variable_rate_are_the_stream_s_own(
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == round(expected[-1] / 100) + 1
 
 
+def box(content: bytes, kind: bytes, start: int = 0) -> tuple[int, int]:
+    """Return where a box of an .mp4 begins and ends."""
+    place = content.index(kind, start) - 4
+    return place, place + int.from_bytes(content[place : place + 4])
+
+
+def test_times_of_an_mp4_of_variable_rate_are_its_own(
+    make_video: Make, recognizer: mien.Recognizer
+) -> None:
+    """As phones write them: the table of durations (stts) gets one for each frame."""
+    path = make_video("variable.mp4")
+    content = bytearray(path.read_bytes())
+    start, _ = box(content, b"mdhd")
+    timescale = int.from_bytes(content[start + 20 : start + 24])
+    milliseconds = [(index % 4 + 1) * 40 for index in range(20)]
+    table = struct.pack(">II", 0, 20) + b"".join(
+        struct.pack(">II", 1, duration * timescale // 1000) for duration in milliseconds
+    )
+    content = content.replace(b"edts", b"free")  # which would cut off what comes late
+    start, end = box(content, b"stts")
+    growth = 8 + len(table) - (end - start)
+    for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"):
+        place, stop = box(content, kind)
+        content[place : place + 4] = struct.pack(">I", stop - place + growth)
+    content[start + 8 : end] = table
+    path.write_bytes(content)
+    assert content.index(b"moov") > content.index(b"mdat")  # so what was moved is not pointed to
+    seconds = [frame.seconds for frame in mien.analyze_video(path, recognizer)]
+    np.testing.assert_allclose(seconds, np.cumsum([0, *milliseconds[:-1]]) / 1000, atol=2e-3)
+
+
+def test_an_empty_file_and_one_without_a_frame_are_refused(
+    make_video: Make, recognizer: mien.Recognizer, tmp_path: Path
+) -> None:
+    for suffix in ("mp4", "avi", "mkv"):
+        empty = tmp_path / f"empty.{suffix}"
+        empty.touch()
+        head = tmp_path / f"head.{suffix}"
+        head.write_bytes(make_video(f"head.{suffix}").read_bytes()[:200])
+        for path in (empty, head):
+            with pytest.raises(mien.MienError, match="no video that can be read"):
+                mien.analyze_video(path, recognizer)
+
+
+def test_frames_that_are_too_large_are_refused(
+    video: Path, recognizer: mien.Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.recognition.stream.MAX_PIXELS", 50_000)
+    with pytest.raises(mien.MienError, match="frames of 320×240 pixels, at most"):
+        mien.analyze_video(video, recognizer)
+
+
+def test_a_camera_s_times_are_the_clock_s_and_its_end_is_told(
+    video: Path, recognizer: mien.Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+
+    def capture(*source: object) -> cv2.VideoCapture:
+        opened.append(source)
+        return cv2.VideoCapture(str(video))
+
+    monkeypatch.setattr("mien.recognition.stream._capture", capture)
+    *frames, last = mien.analyze_video(0, recognizer)
+    assert opened == [(0,)]
+    assert (frames[0].seconds, frames[0].image) == (0, "device 0")
+    seconds = [frame.seconds for frame in frames]
+    assert len(frames) == 20
+    assert seconds == sorted(seconds)
+    assert (last.status, last.reason) == ("unreadable", "device 0 gives no more frames")
+
+
+def test_searching_several_frames_at_once_changes_nothing(
+    video: Path, recognizer: mien.Recognizer
+) -> None:
+    one = [frame.to_dict() for frame in mien.analyze_video(video, recognizer)]
+    assert [f.to_dict() for f in mien.analyze_video(video, recognizer, workers=3)] == one
+
+
+def test_frames_are_read_as_they_are_needed(model: Path, video: Path) -> None:
+    from mien.recognition.stream import VideoStream
+    from mien.recognition.video import recognize
+
+    recognizer = mien.Recognizer(model, detector=at_the_face, threads=1)
+    with VideoStream(video) as stream:
+        read: list[int] = []
+        frames = stream.read()
+        stream.read = lambda every=1: (read.append(f.index) or f for f in frames)  # type: ignore
+        for frame in recognize(stream, recognizer, workers=2):
+            assert len(read) <= frame.index + 1 + 2
+
+
 def test_memory_holds_no_frames(video: Path, recognizer: mien.Recognizer) -> None:
     frames = mien.analyze_video(video, recognizer)
     assert next(frames).index == 0
@@ -253,10 +344,11 @@ def test_all_outputs_of_the_program(
     run_mien: Any, video: Path, model: Path, tmp_path: Path
 ) -> None:
     table, lines = tmp_path / "t.csv", tmp_path / "t.jsonl"
-    drawn, strip = tmp_path / "t.mp4", tmp_path / "t.png"
+    drawn, strip, columns = tmp_path / "t.mp4", tmp_path / "t.png", tmp_path / "t.parquet"
     done = run_mien(
         *("video", video, "--model", model, "--detector", "haar", "--every", 2, "--json"),
         *("--csv", table, "--jsonl", lines, "--annotate", drawn, "--timeline", strip),
+        *("--parquet", columns),
     )
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
@@ -272,6 +364,12 @@ def test_all_outputs_of_the_program(
     assert rows[4]["status"] == "no_face"
     assert rows[4]["track"] == ""
     assert float(rows[0]["happy"]) == records[0]["faces"][0]["scores"]["happy"]
+    parquet = pytest.importorskip("pyarrow.parquet").read_table(columns).to_pylist()
+    assert list(parquet[0]) == list(rows[0])
+    for row, written in zip(parquet, rows, strict=True):
+        assert {name: "" if value is None else str(value) for name, value in row.items()} == written
+    assert isinstance(parquet[0]["track"], int)
+    assert parquet[4]["track"] is None
     capture = cv2.VideoCapture(str(drawn))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 10
     assert capture.get(cv2.CAP_PROP_FPS) == RATE / 2
