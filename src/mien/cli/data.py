@@ -1,4 +1,4 @@
-"""`mien data`: prepare data sets, mix them and describe them."""
+"""`mien data`: prepare data sets, mix them and describe them; to audit them is a module apart."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mien.cli.common import Output, json_option, verb_options
+from mien.cli.data_audit import audit
 from mien.errors import MienError
 
 if TYPE_CHECKING:
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
-@click.group(short_help="Prepare FER2013 and other data sets, mix them, and describe them.")
+@click.group(short_help="Prepare FER2013 and other data sets, mix, describe and audit them.")
 def data() -> None:
-    """Prepare FER2013 and other data sets, mix them, and describe them."""
+    """Prepare FER2013 and other data sets, mix them, describe and audit them."""
+
+
+data.add_command(audit)
 
 
 @data.command(short_help="Read FER2013 or another data set in any of its forms.")

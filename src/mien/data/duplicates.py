@@ -88,7 +88,7 @@ def prepare(images: Images) -> Prepared:
     groups: dict[bytes, list[int]] = {}
     for place, image in enumerate(images):
         groups.setdefault(_digest(image), []).append(place)
-    gray = _gray(images)[[places[0] for places in groups.values()]]
+    gray = as_gray(images)[[places[0] for places in groups.values()]]
     return Prepared(list(groups.values()), list(groups), gray, _descriptors(gray))
 
 
@@ -186,8 +186,8 @@ def _digest(image: Images) -> bytes:
     return hashlib.blake2b(content.data, digest_size=16).digest() + bytes(str(image.shape), "ascii")
 
 
-def _gray(images: Images) -> Images:
-    """Return images as uint8 N×48×48."""
+def as_gray(images: Images) -> Images:
+    """Return uint8 N×H×W or N×H×W×3 (RGB) images as uint8 N×48×48."""
     if images.ndim == 4:
         images = np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images])
     return resize(images[..., None], _SIDE)[..., 0]
