@@ -26,6 +26,7 @@ from mien.training.run import Row, Run, build_network
 from mien.training.sam import uphill
 from mien.training.schedules import plateau_factor, step_factor
 from mien.training.stages import ResolvedStage, current_stage, rows_of, stages_of
+from mien.training.winograd import use_winograd
 
 _SECONDS_BETWEEN_CURVES = 20
 
@@ -58,6 +59,7 @@ class Trainer:
         self.steps = self.batches.steps(self.train_split)
         torch.manual_seed(recipe.training.seed)
         network = build_network(recipe)
+        use_winograd(network)
         self.bare_network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.history: list[Row] = []
 
@@ -131,7 +133,7 @@ class Trainer:
             self.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
 
     def _epoch(self, epoch: int, size: int, progress: Progress) -> Row:
-        """Run the steps of one epoch; only the check of the loss waits for the device."""
+        """Run the steps of one epoch; nothing waits for a GPU before its end."""
         schedule = self.stage.schedule
         rows = rows_of(self.history, self.stage)
         plateau = plateau_factor(schedule, [row["validation_accuracy"] for row in rows])
@@ -161,7 +163,8 @@ class Trainer:
             loss_sum += loss.detach() * len(labels)
             hits += (logits.detach().argmax(dim=1) == labels).sum()
             seen += len(labels)
-            if step % 20 == 0:
+            # On a CPU reading it costs nothing, and an epoch is long.
+            if step % 20 == 0 and self.fabric.device.type == "cpu":
                 self._refuse_nonfinite(loss_sum.item(), epoch)
             progress(*self._position(epoch, step))
         self._refuse_nonfinite(loss_sum.item(), epoch)
