@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import csv
+import functools
+import http.server
 import json
 import os
 import shutil
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,6 +114,75 @@ def test_crops(run_mien: Run, album: Path, model: Path) -> None:
     assert done.returncode == 0
     (picture,) = json.loads(done.stdout)
     assert (picture["status"], picture["faces"][0]["box"]) == ("ok", [0, 0, 64, 48])
+
+
+def test_a_picture_from_standard_input(model: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mien", "predict", "-", "--model", str(model), "--json"]
+    options = ["--no-detect", "--annotate", str(tmp_path / "drawn")]
+    for content, status in ((SAMPLE.read_bytes(), "ok"), (b"", "unreadable")):
+        done = subprocess.run([*command, *options], input=content, capture_output=True, timeout=300)
+        assert done.returncode == (status != "ok"), done.stderr
+        (picture,) = json.loads(done.stdout)
+        assert (picture["image"], picture["status"]) == ("-", status)
+    assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["stdin-faces.png"]
+
+
+def test_patterns_lists_lines_and_parquet(
+    run_mien: Run, album: Path, model: Path, tmp_path: Path
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = tmp_path / "faces.parquet"
+    done = run_mien(
+        *("predict", f"{album}/**/*.png", "--from", "-", "--model", model, "--no-detect"),
+        *("--jsonl", "-", "--parquet", table, "--csv", tmp_path / "faces.csv"),
+        input=f"{album / 'face.jpg'}\n{album / 'torn.jpg'}\n",
+    )
+    assert done.returncode == 1
+    pictures = [json.loads(line) for line in done.stdout.splitlines()]
+    expected = [("gray.png", "ok"), ("face.jpg", "ok"), ("torn.jpg", "unreadable")]
+    assert [(Path(p["image"]).name, p["status"]) for p in pictures] == expected
+    assert "3 pictures; without a face: 0, unreadable: 1" in done.stderr
+    rows = parquet.read_table(table).to_pylist()
+    with (tmp_path / "faces.csv").open(newline="") as file:
+        for row, written in zip(rows, csv.DictReader(file), strict=True):
+            assert {k: "" if v is None else str(v) for k, v in row.items()} == written
+    assert rows[1]["happy"] == pictures[1]["faces"][0]["scores"]["happy"]
+
+
+def test_urls_only_where_they_are_allowed(run_mien: Run, model: Path, tmp_path: Path) -> None:
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=SAMPLE.parent)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/{SAMPLE.name}"
+    command = ("predict", url, "--model", model, "--no-detect", "--json")
+    refused = run_mien(*command)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "nothing is fetched from a network unless you ask" in refused.stderr
+    assert "--allow-urls public" in refused.stderr
+    (picture,) = json.loads(run_mien(*command, "--allow-urls", "public").stdout)
+    assert picture["reason"] == "127.0.0.1 is at 127.0.0.1, which is not a public address"
+    done = run_mien(*command, "--allow-urls", "any", "--annotate", tmp_path / "drawn")
+    assert done.returncode == 0, done.stderr
+    (picture,) = json.loads(done.stdout)
+    assert (picture["image"], picture["width"]) == (url, 512)
+    assert Image.open(tmp_path / "drawn" / f"{SAMPLE.stem}-faces.png").size == (960, 960)
+    server.shutdown()
+    server.server_close()
+
+
+def test_parquet_without_pyarrow_is_told_before_the_work(
+    run_mien: Run, album: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as u\n"
+        "find = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'pyarrow' else find(name, *rest)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for verb in ("predict", "video"):
+        done = run_mien(verb, album / "face.jpg", "--parquet", tmp_path / "f", env=environment)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "pip install pyarrow" in done.stderr
 
 
 def test_a_folder_without_pictures(run_mien: Run, tmp_path: Path, model: Path) -> None:

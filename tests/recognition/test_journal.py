@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import signal
 import subprocess
@@ -14,7 +15,10 @@ import pytest
 from PIL import Image
 
 from mien.errors import MienError
-from mien.recognition.journal import Journal
+from mien.recognition.bundled import SAMPLE
+from mien.recognition.detection import Detection
+from mien.recognition.journal import Journal, results
+from mien.recognition.recognizer import Recognizer
 from mien.recognition.results import Picture
 
 ONE, TWO = Picture("a.jpg", "no_face", 9, 9), Picture("b\udce9.jpg", "unreadable", 0, 0, (), "torn")
@@ -58,6 +62,22 @@ def test_other_files_are_not_touched(tmp_path: Path) -> None:
     assert file.read_text() == '{"a": 1}\n'
 
 
+def test_results_come_back_as_they_were(tmp_path: Path, model: Path) -> None:
+    points = tuple((10.0 + index, 20.5) for index in range(5))
+    detector = [Detection((60.0, 60.0, 90.0, 90.0), 0.75, points), Detection((0, 0, 9, 9), 0.5)]
+    picture = Recognizer(model, detector=lambda pixels: detector).analyze(SAMPLE)
+    assert len(picture.faces) == 2
+    file = tmp_path / "r.jsonl"
+    with Journal(file, resume=False) as journal:
+        for added in (ONE, TWO, picture):
+            journal.add(added)
+    assert list(results(file)) == [ONE, TWO, picture]
+    with file.open("a") as out:
+        out.write('{"image": "a", "status": "ok"}\n')
+    with pytest.raises(MienError, match="line 4 is no result"):
+        list(results(file))
+
+
 def test_a_killed_job_goes_on(run_mien: Any, model: Path, tmp_path: Path) -> None:
     folder, file = tmp_path / "many", tmp_path / "r.jsonl"
     folder.mkdir()
@@ -75,22 +95,34 @@ def test_a_killed_job_goes_on(run_mien: Any, model: Path, tmp_path: Path) -> Non
     before = file.read_bytes().splitlines(keepends=True)
     before = [line for line in before if line.endswith(b"\n")]
 
+    # What is done is not even looked at again: it could not be read any more.
+    for line in before:
+        Path(json.loads(line)["image"]).write_bytes(b"gone")
     refused = run_mien(*command)
     assert refused.returncode == 1
     assert "--resume" in refused.stderr
-    done = run_mien(*command, "--resume")
+    table = tmp_path / "faces.csv"
+    done = run_mien(*command, "--resume", "--csv", table)
     assert done.returncode == 1  # for the torn one
     assert done.stdout == ""
-    assert "401 pictures" in done.stderr
+    assert "401 pictures; without a face: 0, unreadable: 1" in done.stderr
     lines = file.read_bytes().splitlines(keepends=True)
     assert lines[: len(before)] == before
     names = [Path(json.loads(line)["image"]).name for line in lines]
     assert sorted(names) == sorted(path.name for path in folder.iterdir())
+    with table.open(newline="") as rows:
+        assert [row["image"] for row in csv.DictReader(rows)] == [
+            json.loads(line)["image"] for line in lines
+        ]
     again = run_mien(*command, "--resume")
     assert "401 pictures are in" in again.stderr
     assert file.read_bytes().splitlines(keepends=True) == lines
 
 
 def test_what_does_not_go_together(run_mien: Any, tmp_path: Path) -> None:
-    assert run_mien("predict", tmp_path, "--resume").returncode == 2
+    for options in (["--resume"], ["--resume", "--jsonl", "-"]):
+        assert run_mien("predict", tmp_path, *options).returncode == 2
+    piped = run_mien("predict", "-", "--jsonl", tmp_path / "r", "--resume", input="")
+    assert piped.returncode == 2
+    assert run_mien("predict", "-", "--from", "-", input="").returncode == 2
     assert run_mien("predict", tmp_path, "--jsonl", tmp_path / "r", "--json").returncode == 2

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.recognition.sources import Entry, PurePosixPath, annotated_files, find_pictures
+from mien.errors import MienError
+from mien.recognition.sources import Entry, PurePosixPath, annotated_files, find_pictures, listed
 
 
 def make(folder: Path, *names: str) -> None:
@@ -29,6 +31,59 @@ def test_files_are_taken_whatever_they_are_called(tmp_path: Path) -> None:
     missing, notes = tmp_path / "none.jpg", tmp_path / "notes.txt"
     entries = find_pictures([str(missing), str(notes)])
     assert [entry.path for entry in entries] == [missing, notes]
+
+
+def test_patterns_are_searched_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "a/x.png", "a/b/y.jpg", "a/b/notes.txt", "c/z.jpg", "c/.h.jpg", ".d/i.jpg")
+    monkeypatch.chdir(tmp_path)
+
+    def names(pattern: str) -> list[str]:
+        return [f"{entry.path.as_posix()} {entry.name}" for entry in find_pictures([pattern])]
+
+    assert names("**/*.jpg") == ["a/b/y.jpg a/b/y.jpg", "c/z.jpg c/z.jpg"]
+    assert names("a/**/*") == ["a/b/y.jpg b/y.jpg", "a/x.png x.png"]
+    assert names("a/[x-z].pn?") == ["a/x.png x.png"]
+    assert names(".d/*") == [".d/i.jpg i.jpg"]
+    # A folder that matches is searched, as a shell's expansion would have it.
+    assert names("[ac]") == ["a/b/y.jpg a/b/y.jpg", "a/x.png a/x.png", "c/z.jpg c/z.jpg"]
+    assert names("**") == names("**/*")
+    assert names(str(tmp_path / "c" / "*")) == [f"{tmp_path.as_posix()}/c/z.jpg z.jpg"]
+    # Without a match it is a file that is missing; one that exists is no pattern.
+    assert names("nothing/*.jpg") == ["nothing/*.jpg *.jpg"]
+    make(tmp_path, "[x].png", "x.png")
+    assert names("[x].png") == ["[x].png [x].png"]
+
+
+def test_urls_are_refused_unless_they_are_asked_for() -> None:
+    for url in ("https://example.org/a/b%20c.jpg?size=9", "HTTP://example.org"):
+        with pytest.raises(MienError, match="is a URL") as refused:
+            find_pictures([url])
+        assert "--allow-urls" in (refused.value.hint or "")
+        (entry,) = find_pictures([url, url], urls=True)
+        assert entry.label == entry.address == url
+    (entry,) = find_pictures(["https://example.org/a/b%20c.jpg?size=9"], urls=True)
+    assert str(entry.name) == "b c.jpg"
+    (entry,) = find_pictures(["https://example.org/a%2F..%2F..%2Fx.jpg"], urls=True)
+    assert str(entry.name) == "x.jpg"
+
+
+def test_standard_input_is_one_picture() -> None:
+    (entry,) = find_pictures(["-", "-"])
+    assert (entry.label, entry.address) == ("-", "-")
+    assert annotated_files([entry], Path("out")) == [Path("out/stdin-faces.png")]
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (b"a.jpg\nb c.jpg\r\n\n", ["a.jpg", "b c.jpg"]),
+        (b"a\nb.jpg\0-\0", ["a\nb.jpg", "./-"]),
+        (b"caf\xe9.png", [os.fsdecode(b"caf\xe9.png")]),
+        (b"", []),
+    ],
+)
+def test_lists(content: bytes, names: list[str]) -> None:
+    assert listed(content) == names
 
 
 def test_each_picture_once(tmp_path: Path) -> None:

@@ -118,7 +118,9 @@ def _entries(source: str, urls: bool) -> Iterator[Entry]:
 def _split(pattern: Path) -> tuple[Path, str]:
     """Return the folder in which a pattern is searched for, and the rest of it."""
     first = next(index for index, part in enumerate(pattern.parts) if _WILD.search(part))
-    return Path(*pattern.parts[:first]), "/".join(pattern.parts[first:])
+    rest = "/".join(pattern.parts[first:])
+    # Whether a last ** matches files or folders alone depends on Python's version.
+    return Path(*pattern.parts[:first]), f"{rest}/*" if rest.endswith("**") else rest
 
 
 def _matches(folder: Path, pattern: str) -> list[Entry]:
