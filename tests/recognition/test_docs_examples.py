@@ -1,4 +1,4 @@
-"""The Python on the pages about photos and videos runs."""
+"""The Python on the pages about photos, explanations and videos runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mien.images.decode import decode
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("page", ["recognition.md", "video.md"])
+@pytest.mark.parametrize("page", ["recognition.md", "explain.md", "video.md"])
 def test_the_blocks_of_a_page_run_in_order(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
