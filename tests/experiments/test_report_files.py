@@ -71,6 +71,8 @@ def test_both_files_say_the_same_figures(report: Report) -> None:
     for shown in ("51.0 ± 1.4", "not run", "training.images", "4,953 is right", "401"[:2]):
         assert (shown in page) == (shown in tables)
     for result in report.results:
+        if result.experiment.group == "ablations":
+            continue  # listed where one of them was run
         assert result.experiment.title in tables
     for claim in report.claims:
         assert f"### {claim.title}: {claim.verdict}" in tables

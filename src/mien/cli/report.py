@@ -41,8 +41,9 @@ def report(output: Output, folder: Path, out: Path | None, split: str) -> None:
     Writes report.html (one file, without scripts, that needs no network) and report.md (the same
     tables as text): images of each emotion, the paper's accuracies and ours with intervals,
     learning curves, confusion matrices, what each emotion gains or loses against the baseline,
-    the filters compared, ensembles of all subsets, what the runs cost, and what the runs say to
-    each claim of the paper. The same runs always give the same files.
+    the filters compared, ways to train compared (the ablations), ensembles of all subsets, what
+    the runs cost, and what the runs say to each claim of the paper. The same runs always give the
+    same files.
 
     Prints the files and the verdicts.
     """
@@ -54,6 +55,9 @@ def report(output: Output, folder: Path, out: Path | None, split: str) -> None:
     for run, why in made.broken:
         output.warn(f"{run.name} does not count: {why}")
     page, text = write(made, out or folder)
-    for claim in made.claims:
+    for claim in made.claims if made.about_the_paper else ():
         output.result(f"{claim.verdict:16}  {claim.title}")
+    for row in made.ablations.rows if made.ablations else ():
+        if row.decisive:
+            output.result(f"{row.decisive.decision:16}  {row.experiment.title}")
     output.note(f"wrote {page} and {text}")

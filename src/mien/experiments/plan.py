@@ -134,6 +134,7 @@ _ABLATIONS = {
     "progressive": "16 pixels in the first half (progressive resizing)",
     "logit-adjustment": "logit adjustment, tau 1",
     "class-weights": "class weights",
+    "clean": "as many images, but none that the audit excludes",
     "distillation": "distillation, the labels' share a half",
     "votes": "FER+ votes as targets",
 }

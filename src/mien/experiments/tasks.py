@@ -22,7 +22,7 @@ from mien.training.stages import stages_of
 from mien.weights.catalog import find
 
 # The cheap ones first; what needs published weights comes after all that does not.
-_ORDER: tuple[Group, ...] = ("ablations", "stand-in", "filters", "paper", "scratch")
+_ORDER: tuple[Group, ...] = ("stand-in", "ablations", "filters", "paper", "scratch")
 
 
 class State(StrEnum):
@@ -175,10 +175,23 @@ def look(task: Task, dataset: Dataset) -> None:
             splits = missing_predictions(run, dataset)
             task.state = State.PREDICT if splits else State.DONE
             task.reason = ", ".join(splits)
-    weights = task.recipe.model.weights
-    if weights and task.state in (State.TRAIN, State.RESUME) and not find(weights).path.is_file():
-        task.state = State.SKIPPED
-        task.reason = f"needs published weights: mien weights fetch {weights}"
+    # What was begun has copies of the files that its recipe names.
+    recipe = run.with_copies(task.recipe) if task.state is State.RESUME else task.recipe
+    if task.state in (State.TRAIN, State.RESUME) and (missing := _missing(recipe, dataset)):
+        task.state, task.reason = State.SKIPPED, missing
+
+
+def _missing(recipe: Recipe, dataset: Dataset) -> str:
+    """Return in words what a recipe needs and this machine does not have, or an empty text."""
+    weights = recipe.model.weights
+    if weights and not find(weights).path.is_file():
+        return f"needs published weights: mien weights fetch {weights}"
+    for file in (*recipe.training.distill, *recipe.training.exclude):
+        if not Path(file).is_file():
+            return f"needs the file {file}"
+    if recipe.loss.targets == "votes" and dataset.votes is None:
+        return "needs data with the votes of FER+"
+    return ""
 
 
 def ensemble_members(group: Group) -> tuple[Experiment, ...]:

@@ -26,12 +26,12 @@ def points(difference: float | None, digits: int = 1) -> str:
     return "0.0" if not float(rounded) else rounded.replace("-", "−")
 
 
-def interval(estimate: _Interval, *, signed: bool = False) -> str:
+def interval(estimate: _Interval, *, signed: bool = False, digits: int = 1) -> str:
     """Return the two ends of an interval; "–" for none."""
     if estimate.low is None or estimate.high is None or estimate.low != estimate.low:
         return "–"
     one = points if signed else percent
-    return f"{one(estimate.low)} to {one(estimate.high)}"
+    return f"{one(estimate.low, digits)} to {one(estimate.high, digits)}"
 
 
 def count(number: int | None) -> str:

@@ -123,28 +123,46 @@ def labeled_rows(dataset: Dataset, split: str) -> NDArray[np.intp]:
 
 
 def training_rows(dataset: Dataset, recipe: Recipe) -> NDArray[np.intp]:
-    """Return the rows that a recipe trains on: labeled, not excluded, and as many as it wants.
+    """Return the rows that a recipe trains on; see `training_places`.
 
     Raises:
-        MienError: as for `labeled_rows`; an exclusion list cannot be read, does not fit the
-            training split, or leaves nothing of it.
+        MienError: as for `labeled_rows` and `training_places`.
+    """
+    labeled_rows(dataset, recipe.training.train_split)
+    every = dataset.indices(recipe.training.train_split)
+    names, labels = np.asarray(dataset.names[every]), np.asarray(dataset.labels[every])
+    rows: NDArray[np.intp] = every[training_places(names, labels, recipe)]
+    return rows
+
+
+def training_places(
+    names: NDArray[np.str_], labels: NDArray[np.int8], recipe: Recipe
+) -> NDArray[np.intp]:
+    """Return which images of the training split a recipe trains on, as places in order.
+
+    They are labeled, not excluded, and as many as the recipe wants.
+
+    Args:
+        names, labels: of all images of the split, in the data set's order.
+        recipe: the files that it names are read.
+
+    Raises:
+        MienError: an exclusion list cannot be read, does not fit the training split, or leaves
+            nothing of it.
     """
     training = recipe.training
-    rows = labeled_rows(dataset, training.train_split)
+    wanted = labels != UNKNOWN
     if training.exclude:
-        every = dataset.indices(training.train_split)
-        listed = excluded(
-            read_exclusions(training.exclude), training.train_split, dataset.names[every]
-        )
-        rows = np.setdiff1d(rows, every[listed])
-        if not len(rows):
+        wanted &= ~excluded(read_exclusions(training.exclude), training.train_split, names)
+        if not wanted.any():
             raise MienError(
                 "training.exclude leaves no image to train on", hint="shorten the lists"
             )
-    if 0 < training.images < len(rows):
-        labels = np.asarray(dataset.labels[rows]).astype(np.int64)
-        rows = rows[stratified(labels, training.images, training.seed)]
-    return rows
+    places = np.flatnonzero(wanted)
+    if 0 < training.images < len(places):
+        chosen = stratified(labels[places].astype(np.int64), training.images, training.seed)
+        places = places[chosen]
+    return places
 
 
 def vote_shares(dataset: Dataset, rows: NDArray[np.intp]) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.experiments.plan import Experiment
+from mien.experiments.report.ablation_figures import Ablations
 from mien.experiments.report.changes import Change
 from mien.experiments.report.judgments import Claim
 from mien.experiments.report.run_folder import RunRecord
@@ -253,6 +254,7 @@ class Report:
         ensembles: where there are members.
         costs: what runs took.
         claims: of the paper.
+        ablations: None where their base was not run.
         test_labels: the test predictions' labels are known.
     """
 
@@ -264,7 +266,14 @@ class Report:
     ensembles: tuple[EnsembleFigures, ...]
     costs: tuple[Cost, ...]
     claims: tuple[Claim, ...]
+    ablations: Ablations | None
     test_labels: bool
+
+    @property
+    def about_the_paper(self) -> bool:
+        """It has other runs than those of the ablations, or none."""
+        measured = [each for each in self.results if each.accuracy]
+        return not measured or any(each.experiment.group != "ablations" for each in measured)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from mien.emotions import EMOTIONS
 from mien.errors import MienError
 from mien.evaluation.predictions import Predictions
+from mien.experiments.report.ablations import ablations
 from mien.experiments.report.claims import judge
 from mien.experiments.report.claims.findings import Findings
 from mien.experiments.report.costs import costs, device
@@ -74,6 +75,7 @@ def _report(folder: Path, split: str, runs: list[RunRecord]) -> Report:
         ensembles=tuple(together.values()),
         costs=costs(places.results, places.others),
         claims=judge(findings),
+        ablations=ablations(folder, split, places.results, here),
         test_labels=test is not None,
     )
 

@@ -11,7 +11,8 @@ from markupsafe import Markup
 from mien.emotions import EMOTIONS
 from mien.experiments import text
 from mien.experiments.plan import GROUPS, PAPER_ENSEMBLE, Group
-from mien.experiments.report import published
+from mien.experiments.report import ablation_figures, published
+from mien.experiments.report.ablation_figures import Decision
 from mien.experiments.report.charts import drawn, palette
 from mien.experiments.report.claims.verdicts import FEWEST_SEEDS
 from mien.experiments.report.figures import Report, Result
@@ -21,6 +22,7 @@ from mien.files import atomic_write
 
 HTML, MARKDOWN = "report.html", "report.md"
 _MARKS = {Verdict.SUPPORTED: "✓", Verdict.CONTRADICTED: "✕", Verdict.OPEN: "○"}
+_ABLATION_MARKS = {Decision.KEPT: "✓", Decision.NOT_KEPT: "✕", Decision.OPEN: "○"}
 _TABLES: tuple[tuple[Group, str], ...] = (
     ("paper", "The paper's experiments"),
     ("scratch", "The same networks from scratch"),
@@ -84,7 +86,10 @@ def _rendered(template: str, report: Report, *, autoescape: bool) -> str:
         incomparable=[each for each in report.results if each.incomparable],
         changed=[each for each in report.results if each.changes],
         verdicts=_tally(report),
-        marks=_MARKS,
+        marks=_MARKS | _ABLATION_MARKS,
+        ablations=report.ablations,
+        ablation_rule=ablation_figures.RULE,
+        ablation_method=ablation_figures.METHOD,
         drawn=drawn,
         heat_light=Markup(palette.heat_rules(dark=False)),
         heat_dark=Markup(palette.heat_rules(dark=True)),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from mien.emotions import EMOTIONS
+from mien.experiments.report.ablation_figures import Ablations, Gain
 from mien.experiments.report.charts import curves, dots, matrices
 from mien.experiments.report.charts.dots import Row
 from mien.experiments.report.figures import EnsembleFigures, Estimate, Report, Result
@@ -39,6 +40,20 @@ def differences(results: Sequence[Result]) -> Markup:
         for total in [result.difference.total]
     ]
     return dots.dots("Difference of accuracy to the baseline in points", rows, signed=True)
+
+
+def gains(ablations: Ablations) -> Markup:
+    """Return what each ablation gains in what it aims at, with intervals."""
+    rows = [
+        _row(
+            row.experiment.title,
+            f"{points(gain.value, 2)} ({interval(gain, signed=True, digits=2)})",
+            gain,
+        )
+        for row in ablations.rows
+        if (gain := row.decisive)
+    ]
+    return dots.dots("Gain over the base in points", rows, signed=True)
 
 
 def class_changes(result: Result, limits: tuple[float, float]) -> Markup:
@@ -117,7 +132,9 @@ def subsets(ensemble: EnsembleFigures) -> Markup:
     )
 
 
-def _row(label: str, shown: str, estimate: Estimate | None, paper: float | None = None) -> Row:
+def _row(
+    label: str, shown: str, estimate: Estimate | Gain | None, paper: float | None = None
+) -> Row:
     if estimate is None:
         return Row(label, shown, paper=paper)
     value, low, high = (100 * each for each in (estimate.value, estimate.low, estimate.high))
