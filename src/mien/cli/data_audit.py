@@ -104,14 +104,13 @@ def audit(
     from mien.data.cache import load
     from mien.files import atomic_directory
 
-    with atomic_directory(out):
-        pass  # A folder that cannot be made is told before minutes of work.
     dataset = load(folder)
     given = dict(_probabilities(output, file, dataset) for file in probabilities)
     finder = _face_scores(output, faces)
-    with output.progress("auditing") as progress:
-        found = run(dataset, probabilities=given, faces=finder, progress=progress)
-    exclusions = write_audit(found, dataset, out, reasons)
+    with atomic_directory(out) as temporary:
+        with output.progress("auditing") as progress:
+            found = run(dataset, probabilities=given, faces=finder, progress=progress)
+        exclusions = write_audit(found, dataset, temporary, reasons)
     _present(output, out, found, exclusions, as_json)
 
 

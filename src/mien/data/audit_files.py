@@ -13,7 +13,6 @@ from mien.data.audit import FINDINGS, Audit, Finding
 from mien.data.cache import Dataset
 from mien.data.exclusion import Exclusion, write_exclusions
 from mien.data.leaks import TRAIN
-from mien.files import atomic_directory
 from mien.images.sheet import Picture, contact_sheet
 
 TABLE, EXCLUDE, SEEN = "audit.csv", "exclude.csv", "seen.csv"
@@ -31,7 +30,7 @@ _LONGEST = 20  # letters of a name that fit below an image
 
 
 def write_audit(
-    audit: Audit, dataset: Dataset, folder: Path | str, reasons: Sequence[str] = REASONS
+    audit: Audit, dataset: Dataset, folder: Path, reasons: Sequence[str] = REASONS
 ) -> list[Exclusion]:
     """Write `audit.csv`, a contact sheet for each finding, `exclude.csv` and `seen.csv`.
 
@@ -40,14 +39,11 @@ def write_audit(
     Args:
         audit: what was found.
         dataset: in what.
-        folder: a new one.
+        folder: one that nobody reads yet.
         reasons: for which of the `FINDINGS` images come into `exclude.csv`.
 
     Returns:
         The rows of `exclude.csv`.
-
-    Raises:
-        MienError: the folder holds something already.
     """
     exclusions = exclusions_for(audit.findings, reasons)
     rows = {
@@ -56,18 +52,17 @@ def write_audit(
             zip(np.asarray(dataset.splits).tolist(), dataset.names.tolist(), strict=True)
         )
     }
-    with atomic_directory(folder) as temporary:
-        with (temporary / TABLE).open("w", newline="", encoding="utf-8") as file:
-            columns = [field.name for field in fields(Finding)]
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(asdict(each) for each in audit.findings)
-        write_exclusions(exclusions, temporary / EXCLUDE)
-        write_exclusions(exclusions_for(audit.findings, ["seen"]), temporary / SEEN)
-        for finding in audit.looked_for:
-            found = [each for each in audit.findings if each.finding == finding]
-            if found:
-                _write_sheet(dataset, rows, found, temporary / f"{finding}.png")
+    with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
+        columns = [field.name for field in fields(Finding)]
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(each) for each in audit.findings)
+    write_exclusions(exclusions, folder / EXCLUDE)
+    write_exclusions(exclusions_for(audit.findings, ["seen"]), folder / SEEN)
+    for finding in audit.looked_for:
+        found = [each for each in audit.findings if each.finding == finding]
+        if found:
+            _write_sheet(dataset, rows, found, folder / f"{finding}.png")
     return exclusions
 
 
