@@ -87,7 +87,7 @@ def ablations(
             )
             for row in rows
         ),
-        absent=tuple(each.experiment.title for each in planned if each not in own),
+        absent=tuple(each.experiment.title for each in planned if not each.accuracy),
         views=tuple(_views(folder, split, runs, measured)),
         held_out=min((int(each.counted.sum()) for each in held_out.values()), default=0),
     )
