@@ -23,7 +23,8 @@ _INSIDE = slice(7, 37)  # of 46×46 pixels that have neighbors: the face rather 
 def is_blank(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Say which of N images have one value throughout."""
     flat = images.reshape(len(images), -1)
-    return np.equal(flat.min(axis=1), flat.max(axis=1))
+    blank: NDArray[np.bool_] = flat.min(axis=1) == flat.max(axis=1)
+    return blank
 
 
 def border_shares(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -43,7 +44,8 @@ def border_shares(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     # Turned by 90 degrees at a time, each side is the top once: top, right, bottom, left.
     top, right, bottom, left = (_stripe(np.rot90(pixels, turn, axes=(1, 2))) for turn in range(4))
     rows, columns = np.maximum(height - top - bottom, 0), np.maximum(width - left - right, 0)
-    return (1 - rows * columns / (height * width)).astype(np.float32)
+    shares: NDArray[np.float32] = (1 - rows * columns / (height * width)).astype(np.float32)
+    return shares
 
 
 def _stripe(pixels: NDArray[np.int16]) -> NDArray[np.int64]:
@@ -73,4 +75,5 @@ def drawn_scores(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     ]
     span = np.maximum.reduce(shifted) - np.minimum.reduce(shifted)
     flat, edges = (span <= _FLAT).mean(axis=(1, 2)), (span >= _EDGE).mean(axis=(1, 2))
-    return (flat * edges).astype(np.float32)
+    scores: NDArray[np.float32] = (flat * edges).astype(np.float32)
+    return scores

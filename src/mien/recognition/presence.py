@@ -47,7 +47,7 @@ class FacePresence:
         scores = np.zeros(len(images), np.float32)
         border = round(_BORDER * max(images.shape[1:3]))
         for place, image in enumerate(images):
-            wide = cv2.copyMakeBorder(image, *[border] * 4, cv2.BORDER_REPLICATE)
+            wide = cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_REPLICATE)
             scale = _SIDE / max(wide.shape[:2])
             size = (round(wide.shape[1] * scale), round(wide.shape[0] * scale))
             how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
