@@ -34,7 +34,6 @@ def use_winograd(network: nn.Module) -> None:
     concerned.
     """
     for module in network.modules():
-        # `padding` may be a word, and then needs no look: "same" pads by one, too.
         if (
             type(module) is nn.Conv2d
             and module.kernel_size == (3, 3)
@@ -53,10 +52,13 @@ class _Conv2d(nn.Conv2d):
             or input.dtype != torch.float32
             or torch.is_autocast_enabled("cpu")
         )
-        side = None if plain else tile_side(*input.shape, weight.shape[0])
+        count, channels, height, width = input.shape
+        side = None if plain else tile_side(count, channels, height, width, len(weight))
+        output: Tensor
         if side is None:
-            return super()._conv_forward(input, weight, bias)
-        output: Tensor = _Convolution.apply(input, weight, side)  # type: ignore[no-untyped-call]
+            output = super()._conv_forward(input, weight, bias)
+            return output
+        output = _Convolution.apply(input, weight, side)  # type: ignore[no-untyped-call]
         return output if bias is None else output + bias[:, None, None]
 
 
@@ -108,7 +110,7 @@ def _transforms(side: int) -> tuple[Tensor, Tensor, Tensor]:
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, images: Tensor, weight: Tensor, side: int) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, images: Tensor, weight: Tensor, side: int) -> Tensor:
         """Map N×C×H×W, with filters K×C×3×3, to N×K×H×W in channels-last layout."""
         ctx.save_for_backward(images, weight)
         ctx.side = side
@@ -116,7 +118,7 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         """Return the gradients of images and filters, each where it is asked for."""
         images, weight = ctx.saved_tensors
         gradient = gradient.permute(0, 2, 3, 1)
