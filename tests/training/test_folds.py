@@ -96,15 +96,12 @@ def test_a_cross_validation_goes_on_with_what_is_missing(
     listed.write_text("split,name\ntrain,image5.png\n")
     recipe = load(str(recipe_file), [*SHORT, f'training.exclude=["{listed}"]'])
 
-    class Stop(Exception):
-        pass
-
     def stop(number: int, row: object) -> None:
         if number == 2:
-            raise Stop
+            raise KeyboardInterrupt
 
     folds = begin(recipe, dataset, tmp_path / "folds", 2)
-    with pytest.raises(Stop):
+    with pytest.raises(KeyboardInterrupt):
         train_folds(folds, dataset, CPU, on_epoch=stop)
     listed.unlink()
     (tmp_path / "folds").rename(tmp_path / "moved")

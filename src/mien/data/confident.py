@@ -17,6 +17,7 @@ class LabelErrors:
     """What confident learning says of N labels of K classes.
 
     Attributes:
+        class_sizes: int64, K: how many images are labeled so.
         thresholds: float64, K: the mean probability of each class among the images labeled so;
             NaN where none is.
         joint: int64, K×K, the confident joint; row: the label, column: the class that an image is
@@ -27,6 +28,7 @@ class LabelErrors:
             highest of another class, -1 to 1, ascending.
     """
 
+    class_sizes: NDArray[np.int64]
     thresholds: NDArray[np.float64]
     joint: NDArray[np.int64]
     suspects: NDArray[np.intp]
@@ -42,8 +44,6 @@ class LabelErrors:
         rows = self.joint.sum(axis=1)
         wrong = (rows - np.diag(self.joint)) / np.maximum(rows, 1)
         return float(np.average(wrong, weights=self.class_sizes))
-
-    class_sizes: NDArray[np.int64]
 
 
 def find_label_errors(
@@ -73,4 +73,4 @@ def find_label_errors(
     margin = own - others.max(axis=1)
     suspects = np.flatnonzero(counted & (column != labels))
     suspects = suspects[np.argsort(margin[suspects], kind="stable")]
-    return LabelErrors(thresholds, joint, suspects, column[suspects], margin[suspects], sizes)
+    return LabelErrors(sizes, thresholds, joint, suspects, column[suspects], margin[suspects])
