@@ -1,4 +1,4 @@
-"""Shows a video in the browser while it is analyzed: the latest frame, its faces, their scores."""
+"""Shows a video in the browser while it is analyzed: the latest frame, marked, and its scores."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
+import numpy as np
 import uvicorn
+from numpy.typing import NDArray
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from mien.recognition.annotate import annotate
 from mien.recognition.results import Frame
 from mien.serving.app import PAGE
 from mien.serving.guard import Guard
@@ -25,7 +29,7 @@ from mien.serving.metrics import Metrics
 from mien.serving.run import Address, bind
 
 _PAGE = Path(__file__).parent / "live"
-_LARGEST_SIDE = 1280  # of what is sent; the boxes are those of the full frame
+_LARGEST_SIDE = 1280  # of what is sent
 _QUALITY = 80  # of JPEG
 _PATIENCE = 1.0  # seconds that a request waits for a newer frame
 _FAREWELL = 2.0  # seconds that the end waits for a browser that shows a frame just now
@@ -98,10 +102,12 @@ def _message(frame: Frame, number: int) -> bytes:
     line = json.dumps({"number": number, **frame.to_dict()}).encode() + b"\n"
     if frame.pixels is None:
         return line
-    picture = cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR)
-    scale = _LARGEST_SIDE / max(picture.shape[:2])
+    pixels: NDArray[Any] = frame.pixels
+    scale = _LARGEST_SIDE / max(pixels.shape[:2])
     if scale < 1:
-        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    marked = np.asarray(annotate(pixels, frame, compact=True))
+    picture = cv2.cvtColor(marked, cv2.COLOR_RGB2BGR)
     _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return line + encoded.tobytes()
 
