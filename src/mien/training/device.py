@@ -46,6 +46,9 @@ class Device:
         precision: Any = self.resolved_precision()
         # cuDNN may choose kernels whose sums differ from run to run; the same seed shall repeat.
         torch.backends.cudnn.deterministic = True
+        if precision != "32-true":
+            # TF32 for what autocast leaves in float32: Muon's products.
+            torch.set_float32_matmul_precision("high")
         try:
             return Fabric(accelerator=self.accelerator, devices=self.devices, precision=precision)
         except (ValueError, RuntimeError, MisconfigurationException) as error:

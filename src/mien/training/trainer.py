@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mien.data.cache import Dataset
 from mien.errors import MienError
 from mien.models.embedding import embed
 from mien.progress import Progress
+from mien.training.averaging import MovingAverage
 from mien.training.batches import Batches, epoch_seed, load_split, load_training_split
 from mien.training.freezing import Freeze
 from mien.training.initial import load_initial
@@ -45,7 +45,7 @@ class Trainer:
     step_module: Any
     optimizer: Any
     rates: list[float]
-    average: AveragedModel | None
+    average: MovingAverage | None
 
     def __init__(self, run: Run, dataset: Dataset, fabric: Any) -> None:
         self.run, self.fabric = run, fabric
@@ -129,8 +129,7 @@ class Trainer:
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.average = None
         if self.recipe.training.ema:
-            averaging = get_ema_multi_avg_fn(self.recipe.training.ema)  # type: ignore[no-untyped-call]
-            self.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
+            self.average = MovingAverage(network, self.recipe.training.ema)
 
     def _epoch(self, epoch: int, size: int, progress: Progress) -> Row:
         """Run the steps of one epoch; nothing waits for a GPU before its end."""
