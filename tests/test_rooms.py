@@ -17,7 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": set(),
     "evaluation": {"data", "images"},
     "training": {"data", "images", "models", "evaluation", "weights"},
-    "export": {"images", "models", "training", "evaluation"},
+    "export": {"data", "images", "models", "training", "evaluation"},
     "recognition": {"images", "weights"},
     "serving": {"images", "recognition"},
     "weights": {"models"},

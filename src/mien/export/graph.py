@@ -68,8 +68,11 @@ class Graph:
         self._functions += graph.functions
         return str(inner.output[0].name)
 
-    def model(self, shape: tuple[int, ...]) -> ModelProto:
-        """Return the graph as a model from `images`, uint8 N×shape, to `probabilities`."""
+    def model(self, shape: tuple[int | str, ...]) -> ModelProto:
+        """Return the graph as a model from `images`, uint8 N×shape, to `probabilities`.
+
+        An axis of any length has a name in place of one.
+        """
         images: list[str | int | None] = ["batch", *shape]
         probabilities: list[str | int | None] = ["batch", len(EMOTIONS)]
         graph = helper.make_graph(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 import json
 import logging
 import tempfile
@@ -32,6 +33,8 @@ from mien.models.folding import fold
 from mien.training.run import Run, TorchClassifier
 from mien.version import __version__
 
+_AXES = {1: "height", 2: "width"}
+_EXAMPLE = 60  # height and width of the image with which a graph for any is traced
 FORMAT = "1"
 TOLERANCE = 1e-4
 """Largest difference between a probability of the exported file and of the network."""
@@ -116,19 +119,17 @@ def save(
     Raises:
         MienError: it is more than `TOLERANCE`.
     """
-    metadata = {
+    metadata: dict[str, Any] = {
         "mien.format": FORMAT,
-        "mien.labels": json.dumps(EMOTIONS),
-        "mien.preprocessing": json.dumps(preprocessing.to_dict()),
-        "mien.provenance": json.dumps(provenance),
+        "mien.labels": EMOTIONS,
+        "mien.preprocessing": preprocessing.to_dict(),
+        "mien.provenance": dict(provenance),
+        "mien.parity": {"precision": "float32"},
     }
     if calibration is not None:
         add_temperature(model, calibration.temperature)
-        metadata["mien.calibration"] = json.dumps(calibration.to_dict())
-    del model.metadata_props[:]
-    for key, value in metadata.items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, value
+        metadata["mien.calibration"] = calibration.to_dict()
+    set_metadata(model, metadata)
     onnx.checker.check_model(model)
     with atomic_path(target) as path:
         onnx.save(model, path)
@@ -139,6 +140,12 @@ def save(
                 f"more than {TOLERANCE:.0e}; nothing was written to {target}"
             )
     return difference
+
+
+def set_metadata(model: onnx.ModelProto, values: Mapping[str, Any]) -> None:
+    """Let a model have these metadata and no others: texts as they are, other values as JSON."""
+    texts = {key: v if isinstance(v, str) else json.dumps(v) for key, v in values.items()}
+    onnx.helper.set_model_props(model, texts)
 
 
 def measured(run: Run) -> dict[str, Any]:
@@ -168,22 +175,25 @@ def figures(folder: Path, split: str, weights: Path) -> dict[str, Any]:
     }
 
 
-def to_onnx(module: nn.Module, shape: tuple[int, ...], names: tuple[str, str]) -> onnx.ModelProto:
+def to_onnx(
+    module: nn.Module, shape: tuple[int | None, ...], names: tuple[str, str]
+) -> onnx.ModelProto:
     """Return a module as a graph.
 
     Args:
         module: takes a uint8 batch of any length.
-        shape: of one image.
+        shape: of one image; the height and the width may be None, that is any.
         names: of the graph's input and output.
     """
-    example = torch.zeros((2, *shape), dtype=torch.uint8)
+    example = torch.zeros((2, *(_EXAMPLE if n is None else n for n in shape)), dtype=torch.uint8)
+    axes = {0: "batch"} | {i: _AXES[i] for i, n in enumerate(shape, 1) if n is None}
     with _quiet():
         program = torch.onnx.export(
             module.eval(),
             (example,),
             input_names=[names[0]],
             output_names=[names[1]],
-            dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}},
+            dynamic_shapes={"images": {i: torch.export.Dim(axes[i], min=1) for i in axes}},
             dynamo=True,
             external_data=False,
             verbose=False,
@@ -192,7 +202,17 @@ def to_onnx(module: nn.Module, shape: tuple[int, ...], names: tuple[str, str]) -
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "model.onnx"
         program.save(str(plain))
-        return onnx.load(plain)
+        return _without_notes(onnx.load(plain))
+
+
+def _without_notes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove the exporter's notes: for every node, which line of which file it came from."""
+    graph = model.graph
+    parts = (graph.node, graph.initializer, graph.value_info, graph.input, graph.output)
+    for noted in (model, graph, *itertools.chain.from_iterable(parts)):
+        del noted.metadata_props[:]
+        noted.ClearField("doc_string")
+    return model
 
 
 @contextlib.contextmanager
