@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 import mien
 from mien.errors import MienError
+from mien.images.decode import UnreadableError
 
 MakeModel = Callable[..., Path]
 
@@ -150,6 +150,54 @@ def test_workers_change_nothing_but_the_time(model: Path) -> None:
     assert list(recognizer.analyze_many(sources, workers=3)) == expected
 
 
+def test_pictures_are_searched_side_by_side(model: Path) -> None:
+    together = threading.Barrier(3, timeout=60)
+
+    def detector(picture: np.ndarray, /) -> list[tuple[float, ...]]:
+        together.wait()
+        return []
+
+    recognizer = mien.Recognizer(model, detector=detector)
+    found = list(recognizer.analyze_many([PICTURE] * 9, workers=3))
+    assert [picture.status for picture in found] == ["no_face"] * 9
+
+
+def test_pictures_are_searched_while_others_are_classified(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = threading.Semaphore(0)
+
+    def detector(picture: np.ndarray, /) -> list[tuple[float, ...]]:
+        searched.release()
+        return [(5.0, 5.0, 20.0, 20.0)]
+
+    recognizer = mien.Recognizer(model, detector=detector)
+    classify = recognizer.classifier.probabilities
+    batches = []
+
+    def probabilities(images: np.ndarray) -> np.ndarray:
+        batches.append(len(images))
+        if len(batches) == 1:
+            # One more than are in the batch: it is searched now, or was before.
+            assert all(searched.acquire(timeout=60) for _ in range(len(images) + 1))
+        return classify(images)
+
+    monkeypatch.setattr(recognizer.classifier, "probabilities", probabilities)
+    assert len(list(recognizer.analyze_many([PICTURE] * 40, workers=2))) == 40
+    assert len(batches) > 1
+    assert sum(batches) == 40
+
+
+def test_a_function_gets_a_picture_where_it_is_decoded(model: Path) -> None:
+    def refuse() -> bytes:
+        raise UnreadableError("not today")
+
+    recognizer = mien.Recognizer(model, detector=two_boxes)
+    good, bad = recognizer.analyze_many([lambda: PICTURE, refuse], workers=2)
+    assert good.faces == recognizer.analyze(PICTURE).faces
+    assert (bad.image, bad.status, bad.reason) == ("<image>", "unreadable", "not today")
+
+
 def test_an_error_in_a_worker_comes_out(model: Path) -> None:
     recognizer = mien.Recognizer(model, detector=lambda _: ["face"])
     with pytest.raises(MienError, match="a detector returned"):
@@ -201,34 +249,6 @@ def test_the_size_that_counts_is_that_in_the_full_picture(model: Path) -> None:
         options = mien.FaceOptions(min_size=least, largest=True)
         recognizer = mien.Recognizer(model, detector=two_boxes, faces=options)
         assert len(recognizer.analyze(large).faces) == found
-
-
-PNG, JPEG = (io.BytesIO(), io.BytesIO())
-Image.fromarray(PICTURE).save(PNG, "PNG")
-Image.fromarray(PICTURE).save(JPEG, "JPEG")
-
-
-@settings(
-    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    st.sampled_from([PNG.getvalue(), JPEG.getvalue()]),
-    st.integers(1, 10_000),
-    st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=4),
-)
-def test_damaged_files_give_a_status(
-    model: Path, content: bytes, kept: int, changes: list[tuple[int, int]]
-) -> None:
-    data = bytearray(content[:kept])
-    for place, value in changes:
-        data[place % len(data)] = value
-    recognizer = _recognizers.setdefault("damaged", mien.Recognizer(model, two_boxes))
-    picture = recognizer.analyze(bytes(data))
-    assert picture.status in ("ok", "no_face", "unreadable")
-    assert (picture.reason is not None) == (picture.status == "unreadable")
-
-
-_recognizers: dict[str, mien.Recognizer] = {}
 
 
 def test_the_bundled_model_sees_the_sample_smile() -> None:
