@@ -24,10 +24,10 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 # As in mien.data.audit and mien.data.audit_files, which would load OpenCV for `--help`.
 FINDINGS = (
-    *("blank", "conflict", "leak", "seen", "overlap", "duplicate", "near-duplicate", "no-face"),
-    *("drawn", "border", "label-error"),
+    *("blank", "conflict", "leak", "near-leak", "seen", "near-seen", "overlap", "near-overlap"),
+    *("duplicate", "near-duplicate", "no-face", "drawn", "border", "label-error"),
 )
-REASONS = ("blank", "conflict", "leak")
+REASONS = ("blank", "conflict", "leak", "near-leak")
 
 
 @click.command(short_help="List duplicates, blank images and probable label errors.")
@@ -74,11 +74,12 @@ def audit(
     \b
       blank           one value throughout
       conflict        two of a split that show the same and have different labels
-      leak            for training, and shows the same as one of another split
+      leak            for training, and equal to one of another split
       seen            the other side of a leak: of another split, and occurs in training
-      overlap         shows the same as one of another split, neither for training
+      overlap         equal to one of another split, neither for training
       duplicate       equal to an earlier one of its split
-      near-duplicate  the same brighter, mirrored, cut or encoded otherwise
+      near-leak, near-seen, near-overlap, near-duplicate
+                      the same brighter, mirrored, cut or encoded otherwise
       no-face         YuNet finds no face: signs, text, hands, much turned heads
       drawn           plain areas with hard edges: drawings, signs, text
       border          a plain stripe along a side (or a plain ground)
@@ -87,9 +88,10 @@ def audit(
     OUT/audit.csv has a row for each finding, OUT/<finding>.png shows up to 60. OUT/exclude.csv
     names images to leave out, with the columns split, name and reason: look at it and edit it.
     Images for training are excluded for any finding that --exclude names, those of other splits
-    only as blank, seen or overlap. mien data prepare and mien evaluate take it with --exclude,
-    training with --set 'training.exclude=["OUT/exclude.csv"]'. OUT/seen.csv names what else than
-    training occurs in it: mien evaluate --exclude OUT/seen.csv.
+    only as blank, as seen, as overlap and as the near forms of these. mien data prepare and mien
+    evaluate take the list with --exclude, training with
+    --set 'training.exclude=["OUT/exclude.csv"]'. OUT/seen.csv names what else than training occurs
+    in it: mien evaluate RUN --data DIR --exclude OUT/seen.csv.
 
     \b
     Examples:

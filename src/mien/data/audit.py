@@ -24,9 +24,12 @@ from mien.progress import Progress, silent
 FINDINGS: dict[str, str] = {
     "blank": "one value throughout",
     "conflict": "shows the same as another of its split that has another label",
-    "leak": "for training, and shows the same as one of another split",
-    "seen": "shows the same as one for training",
-    "overlap": "shows the same as one of another split, neither for training",
+    "leak": "for training, and equal to one of another split",
+    "near-leak": "for training, and shows the same as one of another split",
+    "seen": "equal to one for training",
+    "near-seen": "shows the same as one for training",
+    "overlap": "equal to one of another split, neither for training",
+    "near-overlap": "shows the same as one of another split, neither for training",
     "duplicate": "equal to an earlier one of its split",
     "near-duplicate": "shows the same as an earlier one of its split",
     "no-face": "a detector finds no face",
@@ -209,18 +212,19 @@ def _of_pairs(dataset: Dataset, earlier: str, later: str, pairs: Pairs) -> Itera
         pairs.exact.tolist(),
         strict=True,
     ):
+        near = "" if exact else "near-"
         if earlier == later:
-            yield _finding(dataset, "duplicate" if exact else "near-duplicate", b, score, a)
+            yield _finding(dataset, f"{near}duplicate", b, score, a)
             labels = {_label(dataset, a), _label(dataset, b)} - {UNLABELED}
             if len(labels) == 2:
                 yield _finding(dataset, "conflict", a, score, b)
                 yield _finding(dataset, "conflict", b, score, a)
         elif TRAIN in (earlier, later):
             trained, measured = (a, b) if earlier == TRAIN else (b, a)
-            yield _finding(dataset, "leak", trained, score, measured)
-            yield _finding(dataset, "seen", measured, score, trained)
+            yield _finding(dataset, f"{near}leak", trained, score, measured)
+            yield _finding(dataset, f"{near}seen", measured, score, trained)
         else:
-            yield _finding(dataset, "overlap", b, score, a)
+            yield _finding(dataset, f"{near}overlap", b, score, a)
 
 
 def _of_labels(

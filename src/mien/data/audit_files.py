@@ -18,11 +18,12 @@ from mien.images.sheet import Picture, contact_sheet
 TABLE, EXCLUDE, SEEN = "audit.csv", "exclude.csv", "seen.csv"
 """The files in an audit's folder, beside `<finding>.png`."""
 
-REASONS = ("blank", "conflict", "leak")
+REASONS = ("blank", "conflict", "leak", "near-leak")
 """For which findings images are excluded where nothing else is said."""
 
 # All other findings exclude images for training only: what is measured with stays as it is.
-_IN_ALL_SPLITS = ("blank", "seen", "overlap")
+_SEEN_REASONS = ("seen", "near-seen")
+_IN_ALL_SPLITS = ("blank", *_SEEN_REASONS, "overlap", "near-overlap")
 
 _COLUMNS, _ROWS = 10, 6
 _TILE, _GAP = 96, 2
@@ -58,7 +59,7 @@ def write_audit(
         writer.writeheader()
         writer.writerows(asdict(each) for each in audit.findings)
     write_exclusions(exclusions, folder / EXCLUDE)
-    write_exclusions(exclusions_for(audit.findings, ["seen"]), folder / SEEN)
+    write_exclusions(exclusions_for(audit.findings, _SEEN_REASONS), folder / SEEN)
     for finding in audit.looked_for:
         found = [each for each in audit.findings if each.finding == finding]
         if found:
@@ -69,7 +70,7 @@ def write_audit(
 def exclusions_for(findings: Sequence[Finding], reasons: Sequence[str]) -> list[Exclusion]:
     """Return the images to exclude, each once with its gravest finding as reason.
 
-    Only images for training are, but for `blank`, `seen` and `overlap`.
+    Only images for training are, but for those blank, seen in training or in two other splits.
 
     Args:
         findings: in the order of `FINDINGS`.
