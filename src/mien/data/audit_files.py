@@ -21,8 +21,8 @@ TABLE, EXCLUDE, SEEN = "audit.csv", "exclude.csv", "seen.csv"
 REASONS = ("blank", "conflict", "leak", "near-leak")
 """For which findings images are excluded where nothing else is said."""
 
-# All other findings exclude images for training only: what is measured with stays as it is.
 _SEEN_REASONS = ("seen", "near-seen")
+# All other findings exclude images for training only: what is measured with stays as it is.
 _IN_ALL_SPLITS = ("blank", *_SEEN_REASONS, "overlap", "near-overlap")
 
 _COLUMNS, _ROWS = 10, 6
