@@ -217,6 +217,35 @@ def test_a_device_that_does_not_exist_is_told(device: Device) -> None:
         device.fabric()
 
 
+def test_compiling_without_a_compiler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(MienError, match="no-such-compiler"):
+        Device("cpu", compiled=True).fabric()
+
+
+def test_compiled_steps_are_the_same_steps(
+    tmp_path: Path, dataset: Dataset, recipe_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.training.device._compilers", lambda: [sys.executable])
+    calls: list[Any] = []
+    compile_ = torch.compile
+
+    def without_code(module: Any, **options: Any) -> Any:
+        calls.append(module)
+        return compile_(module, **options | {"backend": "eager"})
+
+    monkeypatch.setattr(torch, "compile", without_code)
+    recipe = load(str(recipe_file), ["training.epochs=2"])
+    plain = loop.train(loop.start(recipe, dataset, tmp_path / "plain"), dataset, CPU)
+    assert not calls
+    compiled = loop.start(recipe, dataset, tmp_path / "compiled")
+    loop.train(compiled, dataset, Device("cpu", compiled=True))
+    assert calls
+    assert compiled.info()["sessions"][0]["compiled"] is True
+    assert _rows(compiled) == _rows(plain)
+    assert _same_weights(compiled, plain)
+
+
 def test_a_run_killed_after_its_checkpoint_gets_its_last_row(
     tmp_path: Path, dataset: Dataset, recipe_file: Path
 ) -> None:

@@ -44,6 +44,12 @@ Examples:
     show_default=True,
     help="auto: bf16 mixed precision on a GPU, float32 elsewhere.",
 )
+@click.option(
+    "--compile",
+    "compiled",
+    is_flag=True,
+    help="Compile the steps (torch.compile) before the first: for GPUs; takes minutes.",
+)
 @json_option
 @verb_options
 def train(
@@ -56,6 +62,7 @@ def train(
     accelerator: str,
     devices: int,
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"],
+    compiled: bool,
     as_json: bool,
 ) -> None:
     """Train RECIPE and keep everything in a run folder.
@@ -80,7 +87,7 @@ def train(
     from mien.training.run import Run
     from mien.training.stages import stages_of
 
-    device = Device(accelerator, devices, precision)
+    device = Device(accelerator, devices, precision, compiled)
     device.fabric()  # Devices that do not exist are told before a folder is made.
     if resume is not None:
         run = Run(resume)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,11 +26,13 @@ class Device:
         devices: how many; more than one trains data-parallel, started by Fabric.
         precision: `auto` is bf16 mixed precision on a GPU and float32 elsewhere, since bf16 is
             slower than float32 on CPUs without instructions for it.
+        compiled: a step goes through `torch.compile`; see `docs/training-speed.md`.
     """
 
     accelerator: str = "auto"
     devices: int = 1
     precision: Precision = "auto"
+    compiled: bool = False
 
     def resolved_precision(self) -> str:
         """Return the precision that `auto` stands for here, or the one that was asked for."""
@@ -41,8 +45,15 @@ class Device:
         """Return the Fabric, not yet launched.
 
         Raises:
-            MienError: there are no such devices, or they do not know the precision.
+            MienError: there are no such devices, they do not know the precision, or a step cannot
+                be compiled.
         """
+        if self.compiled and not any(map(shutil.which, _compilers())):
+            raise MienError(
+                "compiling needs a C++ compiler, and none of these was found: "
+                + ", ".join(_compilers()),
+                hint="install one, name it in the variable CXX, or leave out --compile",
+            )
         precision: Any = self.resolved_precision()
         # cuDNN may choose kernels whose sums differ from run to run; the same seed shall repeat.
         torch.backends.cudnn.deterministic = True
@@ -56,6 +67,12 @@ class Device:
                 f"cannot train with the accelerator {self.accelerator}, devices {self.devices}, "
                 f"precision {precision}: {error}"
             ) from error
+
+
+def _compilers() -> list[str]:
+    """Return the names by which PyTorch looks for a C++ compiler."""
+    named = os.environ.get("CXX")
+    return [named] if named else ["g++", "clang++"]
 
 
 def is_first_process() -> bool:

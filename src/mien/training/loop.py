@@ -135,10 +135,11 @@ def train(
                 "device": str(fabric.device),
                 "devices": fabric.world_size,
                 "precision": device.resolved_precision(),
+                "compiled": device.compiled,
                 "environment": environment(),
             }
         )
     else:
         progress, on_epoch = silent, lambda row: None
-    Trainer(run, dataset, fabric).fit(progress, on_epoch)
+    Trainer(run, dataset, fabric, compiled=device.compiled).fit(progress, on_epoch)
     return run

@@ -38,6 +38,7 @@ class Trainer:
         run: its folder holds recipe and record.
         dataset: what it was started with.
         fabric: launched; names the device, and this process among those that train together.
+        compiled: steps go through `torch.compile`.
     """
 
     stage: ResolvedStage
@@ -47,8 +48,8 @@ class Trainer:
     rates: list[float]
     average: MovingAverage | None
 
-    def __init__(self, run: Run, dataset: Dataset, fabric: Any) -> None:
-        self.run, self.fabric = run, fabric
+    def __init__(self, run: Run, dataset: Dataset, fabric: Any, *, compiled: bool = False) -> None:
+        self.run, self.fabric, self.compiled = run, fabric, compiled
         self.recipe = recipe = run.recipe()
         self.stages = stages_of(recipe)
         self.batches = Batches(recipe, rank=fabric.global_rank, world_size=fabric.world_size)
@@ -59,7 +60,8 @@ class Trainer:
         self.steps = self.batches.steps(self.train_split)
         torch.manual_seed(recipe.training.seed)
         network = build_network(recipe)
-        use_winograd(network)
+        if not compiled:  # The compiler calls PyTorch's own convolutions.
+            use_winograd(network)
         self.bare_network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.history: list[Row] = []
 
@@ -123,8 +125,10 @@ class Trainer:
         weights = balanced_weights(labels) if stage.balanced else None
         width = embedding_width(network, self.recipe)
         self.loss = build_loss(self.recipe, weights, width, class_shares(labels))
-        step = _Step(network, self.loss, apart=self.recipe.loss.name == "triplet")
+        step: Any = _Step(network, self.loss, apart=self.recipe.loss.name == "triplet")
         optimizer = build_optimizer(step.parameters(), stage.optimizer)
+        if self.compiled:
+            step = torch.compile(step, dynamic=False)  # once for each size of the images
         self.step_module, self.optimizer = self.fabric.setup(step, optimizer)
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.average = None
