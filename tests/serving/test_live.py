@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -51,10 +54,14 @@ def start() -> Iterator[Live]:
     """Run `mien video --live` and give the process and the address that it prints."""
     processes: list[subprocess.Popen[str]] = []
 
-    def run(*arguments: object) -> tuple[subprocess.Popen[str], str]:
+    def run(*arguments: object, **environment: str) -> tuple[subprocess.Popen[str], str]:
         command = [sys.executable, "-m", "mien", "video", *map(str, arguments), "--live"]
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
         )
         processes.append(process)
         assert process.stderr is not None
@@ -108,6 +115,56 @@ def test_ctrl_c_ends_it_cleanly_watched_or_not(start: Live, clip: Path, tmp_path
         assert process.returncode == 130
         assert "Traceback" not in errors
         assert len(lines.read_text().splitlines()) < 20
+
+
+# A camera that shows a clip again and again, in place of OpenCV's.
+CAMERA = """
+import time
+import cv2
+
+class Camera(cv2.VideoCapture):
+    def __init__(self, *source):
+        self.camera = source == (0,)
+        super().__init__({clip!r} if self.camera else source[0])
+
+    def grab(self):
+        if self.camera:
+            time.sleep(0.02)
+            if not super().grab():
+                self.set(cv2.CAP_PROP_POS_FRAMES, 0)
+            else:
+                return True
+        return super().grab()
+
+cv2.VideoCapture = Camera
+"""
+
+
+def test_a_camera_runs_until_ctrl_c(start: Live, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(CAMERA.format(clip=str(clip)))
+    table = tmp_path / "faces.csv"
+    process, url = start(0, "--detector", "haar", "--csv", table, PYTHONPATH=str(tmp_path))
+    address, _, token = url.partition("/#token=")
+    headers = {"Authorization": f"Bearer {token}"}
+    records = []
+    while len(records) < 3:
+        after = records[-1]["number"] if records else 0
+        answer = httpx.get(f"{address}/frame", params={"after": after}, headers=headers, timeout=60)
+        if answer.status_code == 200:
+            records.append(json.loads(answer.content.split(b"\n")[0]))
+    process.send_signal(signal.SIGINT)
+    printed, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    assert "happy" in printed
+    for before, later in itertools.pairwise(records):
+        assert later["frame"] > before["frame"]
+        assert later["seconds"] > before["seconds"]
+    assert {record["image"] for record in records} == {"device 0"}
+    # Nobody's pace is that of the records: none is left out.
+    with table.open(newline="") as file:
+        frames = [int(row["frame"]) for row in csv.DictReader(file)]
+    assert sorted(set(frames)) == list(range(frames[-1] + 1))
 
 
 def test_nobody_else_sees_a_frame() -> None:

@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from mien.recognition.bundled import SAMPLE
 from mien.serving.deepface import add_deepface
 from mien.serving.guard import LOOPBACK, Guard
 from mien.serving.metrics import MEDIA_TYPE
@@ -109,5 +110,9 @@ def _add_page(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/page/sample.jpg", include_in_schema=False)
+    async def sample() -> FileResponse:
+        return FileResponse(SAMPLE)
 
     app.mount("/page", StaticFiles(directory=PAGE), name="page")

@@ -24,19 +24,18 @@ export function setToken(token) {
   sessionStorage.setItem(KEY, token);
 }
 
-/** Return the header that the server wants to see, if there is a token. */
-export function authorization() {
+/**
+ * Return the result of one picture: {width, height, faces, …, model}; throw a ServerError.
+ * `search`: false takes the whole picture as one face.
+ */
+export async function analyze(blob, signal, search = true) {
+  const headers = { "Content-Type": blob.type || "application/octet-stream" };
   const token = sessionStorage.getItem(KEY);
-  return token ? { Authorization: `Bearer ${token}` } : {};
-}
-
-/** Return the result of one picture: {width, height, faces, …}; throw a ServerError. */
-export async function analyze(blob, signal) {
-  const kind = blob.type || "application/octet-stream";
-  const headers = { "Content-Type": kind, ...authorization() };
+  if (token) headers.Authorization = `Bearer ${token}`;
+  const request = { method: "POST", headers, body: blob, signal };
   let response;
   try {
-    response = await fetch("v1/analyze", { method: "POST", headers, body: blob, signal });
+    response = await fetch(`v1/analyze${search ? "" : "?detect=false"}`, request);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ServerError(0, "The server does not answer. Is it still running?");
@@ -47,5 +46,6 @@ export async function analyze(blob, signal) {
     const wait = Number(response.headers.get("Retry-After")) || 0;
     throw new ServerError(response.status, `${text.join(": ")}.`, wait);
   }
-  return (await response.json()).pictures[0];
+  const { model, pictures } = await response.json();
+  return { ...pictures[0], model };
 }

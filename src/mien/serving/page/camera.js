@@ -6,32 +6,49 @@ const SHORTEST_ROUND = 66; // milliseconds: at most 15 frames a second, so that 
 /** Return why the webcam cannot be used here, or "". */
 export function obstacle() {
   if (!window.isSecureContext) {
-    return "Browsers allow the webcam only on https pages and on this machine's own address.";
+    return "Browsers allow the webcam only on https pages and on this machine’s own address.";
   }
   return navigator.mediaDevices?.getUserMedia ? "" : "This browser gives no access to a webcam.";
 }
 
 /** The stream of a webcam in a video element, until it is stopped. */
 export class Camera {
-  #stream;
+  #track;
   #canvas = document.createElement("canvas");
 
-  /** Ask for the webcam; throw an Error whose message can be shown. `ended`: it was unplugged. */
-  static async open(video, ended) {
+  /**
+   * Ask for the webcam; throw an Error whose message can be shown.
+   * `device`: its id, or undefined for the one that faces the user. `ended`: it was unplugged.
+   */
+  static async open(video, device, ended) {
+    const which = device ? { deviceId: { exact: device } } : { facingMode: "user" };
+    const wanted = { width: { ideal: 640 }, height: { ideal: 480 }, ...which };
     let stream;
     try {
-      const wanted = { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: "user" };
       stream = await navigator.mediaDevices.getUserMedia({ video: wanted, audio: false });
     } catch (error) {
       throw new Error(REASONS[error.name] ?? `The webcam cannot be used: ${error.message}`);
     }
     const camera = new Camera();
-    camera.#stream = stream;
+    [camera.#track] = stream.getVideoTracks();
+    camera.#track.addEventListener("ended", ended);
     camera.video = video;
-    stream.getVideoTracks()[0].addEventListener("ended", ended);
     video.srcObject = stream;
     await video.play();
     return camera;
+  }
+
+  /** Whether its picture is to be shown as in a mirror. */
+  get mirrored() {
+    return this.#track.getSettings().facingMode !== "environment";
+  }
+
+  /** Return the id of the machine's next camera, or undefined where this is the only one. */
+  async next() {
+    const devices = await navigator.mediaDevices.enumerateDevices();
+    const ids = devices.filter((one) => one.kind === "videoinput").map((one) => one.deviceId);
+    const here = ids.indexOf(this.#track.getSettings().deviceId);
+    return ids.length > 1 ? ids[(here + 1) % ids.length] : undefined;
   }
 
   /** Return the present frame as a JPEG. */
@@ -52,7 +69,7 @@ export class Camera {
   }
 
   stop() {
-    for (const track of this.#stream.getTracks()) track.stop();
+    this.#track.stop();
     this.video.srcObject = null;
   }
 }
@@ -64,7 +81,8 @@ export function rest(start) {
 }
 
 const REASONS = {
-  NotAllowedError: "The webcam may not be used: the browser was told to refuse it.",
+  NotAllowedError:
+    "The browser does not let this page use the webcam. Allow it beside the address, then try again.",
   NotFoundError: "There is no webcam.",
   NotReadableError: "The webcam is in use by another program.",
 };

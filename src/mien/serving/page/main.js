@@ -2,21 +2,20 @@
 
 import { analyze, ServerError, setToken, takeToken } from "./api.js";
 import { Camera, obstacle, rest } from "./camera.js";
-import { clear, describe, show } from "./view.js";
+import { clear, describe, show, shownPicture } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
 const file = $("file");
 const cameraButton = $("camera");
 const photo = $("photo");
 const video = $("video");
-const stage = $("stage");
 
 const ANNOUNCE = 3000; // milliseconds: how often the webcam's results are said aloud, at most
 const PATIENCE = 5; // answers "busy" in a row before the webcam gives up
 
 let work = new AbortController(); // what is under way; aborted when something else begins
 let address = ""; // of the photo that is shown
-let again = null; // what to repeat once there is a token
+let again = null; // what to repeat once there is a token, or on demand
 
 function say(text) {
   if ($("status").textContent !== text) $("status").textContent = text;
@@ -24,14 +23,15 @@ function say(text) {
 
 function fail(error) {
   if (error.name === "AbortError") return;
+  say("");
+  $("retry").hidden = !(error instanceof ServerError) || (error.status > 0 && !error.retryAfter);
+  $("error-text").textContent = error.message;
+  $("error").hidden = false;
   if (error.status === 401) {
-    error = new Error("Type in its token, which was printed where the server was started.");
+    $("error-text").textContent = "Type in its token, which was printed where it was started.";
     $("token-form").hidden = false;
     $("token").focus();
   }
-  say("");
-  $("error").textContent = error.message;
-  $("error").hidden = false;
 }
 
 /** End what is under way and return the signal of what begins. */
@@ -39,28 +39,36 @@ function begin() {
   work.abort();
   work = new AbortController();
   $("error").hidden = true;
-  $("error").textContent = "";
+  document.body.classList.remove("busy");
   clear();
-  stage.hidden = true;
+  setStage(null);
   return work.signal;
 }
 
-async function showPhoto(blob) {
-  again = () => showPhoto(blob);
+/** Put the photo or the video on the stage, or nothing. */
+function setStage(shown) {
+  for (const one of [photo, video]) one.hidden = one !== shown;
+  $("frame").hidden = shown === null;
+  $("empty").hidden = shown !== null;
+}
+
+async function showPhoto(blob, { search = true, alt = "" } = {}) {
+  again = () => showPhoto(blob, { search, alt });
   const signal = begin();
   URL.revokeObjectURL(address);
   address = URL.createObjectURL(blob);
-  photo.alt = blob.name ? `Your photo ${blob.name}` : "Your photo";
+  photo.alt = alt || `Your photo ${blob.name ?? ""}`.trim();
   photo.src = address;
   // Not every format that the server reads can be shown by a browser.
   const shown = await photo.decode().then(() => true, () => false);
   if (signal.aborted) return;
-  photo.hidden = !shown;
-  stage.hidden = !shown;
+  setStage(shown ? photo : null);
+  $("cut").hidden = !search;
+  $("whole").onclick = () => showPhoto(blob, { search: false, alt });
   document.body.classList.add("busy");
   say("Looking for faces …");
   try {
-    const picture = await analyze(blob, signal);
+    const picture = await analyze(blob, signal, search);
     show(picture);
     say(describe(picture));
   } catch (error) {
@@ -70,29 +78,33 @@ async function showPhoto(blob) {
   }
 }
 
-async function runCamera() {
-  again = runCamera;
+async function runCamera(device) {
+  again = () => runCamera(device);
   const signal = begin();
   let camera;
   cameraButton.setAttribute("aria-pressed", "true");
   cameraButton.textContent = "Stop the webcam";
   signal.addEventListener("abort", () => {
     camera?.stop();
-    video.hidden = true;
+    $("live").hidden = true;
+    $("other").hidden = true;
     cameraButton.setAttribute("aria-pressed", "false");
     cameraButton.textContent = "Use the webcam";
   });
   try {
     if (obstacle()) throw new Error(obstacle());
     say("Waiting for the webcam …");
-    camera = await Camera.open(video, () => stopCamera(new Error("The webcam is gone.")));
+    camera = await Camera.open(video, device, () => stopCamera(new Error("The webcam is gone.")));
     if (signal.aborted) {
       camera.stop();
       return;
     }
-    photo.hidden = true;
-    video.hidden = false;
-    stage.hidden = false;
+    video.classList.toggle("mirrored", camera.mirrored);
+    setStage(video);
+    $("cut").hidden = true;
+    const next = await camera.next();
+    $("other").hidden = !next || signal.aborted;
+    $("other").onclick = () => runCamera(next);
     await follow(camera, signal);
   } catch (error) {
     if (!signal.aborted) stopCamera(error);
@@ -103,13 +115,14 @@ async function runCamera() {
 async function follow(camera, signal) {
   let said = -Infinity;
   let refused = 0;
+  let second = 0; // how long a round takes, smoothed
   while (!signal.aborted) {
     const start = performance.now();
     try {
       const picture = await analyze(await camera.frame(), signal);
       if (signal.aborted) return;
       refused = 0;
-      show(picture, true);
+      show(picture, camera.mirrored);
       if (start - said > ANNOUNCE) {
         say(describe(picture));
         said = start;
@@ -119,6 +132,10 @@ async function follow(camera, signal) {
       await new Promise((done) => setTimeout(done, 1000 * error.retryAfter));
     }
     await rest(start);
+    const took = (performance.now() - start) / 1000;
+    second = second ? 0.9 * second + 0.1 * took : took;
+    $("live").textContent = `Live, ${(1 / second).toFixed(second > 0.5 ? 1 : 0)} a second`;
+    $("live").hidden = signal.aborted;
   }
 }
 
@@ -133,13 +150,29 @@ function take(files) {
   if (first) showPhoto(first);
 }
 
+async function showSample() {
+  again = showSample;
+  const answer = await fetch("page/sample.jpg").catch(() => null);
+  if (!answer?.ok) fail(new ServerError(0, "The server does not answer. Is it still running?"));
+  else showPhoto(await answer.blob(), { alt: "NASA’s portrait of the astronaut Eileen Collins" });
+}
+
+function saveResults() {
+  const link = document.createElement("a");
+  const text = JSON.stringify(shownPicture(), null, 2);
+  link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  link.download = "faces.json";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
 takeToken();
 $("host").textContent = location.host;
 if (obstacle()) {
   cameraButton.disabled = true;
-  $("ways").append(` ${obstacle()}`);
+  $("ways").textContent = obstacle();
 }
-$("choose").addEventListener("click", () => file.click());
+for (const id of ["choose", "empty"]) $(id).addEventListener("click", () => file.click());
 file.addEventListener("change", () => {
   take(file.files);
   file.value = ""; // so that the same file can be chosen again
@@ -148,6 +181,12 @@ cameraButton.addEventListener("click", () => {
   if (cameraButton.getAttribute("aria-pressed") === "true") stopCamera();
   else runCamera();
 });
+$("sample").addEventListener("click", (event) => {
+  event.stopPropagation(); // around it a click opens the chooser
+  showSample();
+});
+$("save").addEventListener("click", saveResults);
+$("retry").addEventListener("click", () => again?.());
 $("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   setToken($("token").value.replace(/[^!-~]/g, "")); // all that a header may have
@@ -166,6 +205,8 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("dragging");
-  take(event.dataTransfer?.files ?? []);
+  const files = event.dataTransfer?.files ?? [];
+  if (files.length) take(files);
+  else fail(new Error("That is no file: save the picture first, or copy it and paste it here."));
 });
 window.addEventListener("pagehide", () => work.abort());
