@@ -11,17 +11,13 @@ export class Classifier {
    */
   static async open(bytes) {
     const metadata = readMetadata(bytes);
-    if (metadata["mien.format"] !== "1") throw new Error("this is no model of mien's format 1");
-    const preprocessing = JSON.parse(metadata["mien.preprocessing"]);
-    if (preprocessing.filter) {
-      throw new Error(`the model wants the filter ${preprocessing.filter.name}, which is not here`);
-    }
+    const input = readInput(metadata);
     const session = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
-    return new Classifier(session, JSON.parse(metadata["mien.labels"]), preprocessing);
+    return new Classifier(session, JSON.parse(metadata["mien.labels"]), input);
   }
 
-  constructor(session, labels, { size, color }) {
-    Object.assign(this, { session, labels, size, color });
+  constructor(session, labels, { color, size }) {
+    Object.assign(this, { session, labels, color, size });
   }
 
   /**
@@ -32,13 +28,31 @@ export class Classifier {
    */
   async probabilities({ data, width, height }) {
     const given = data.length / (width * height);
-    const channels = this.color ? 3 : 1;
-    const pixels = this.color ? toRgb(data, given) : toGray(data, given);
-    const face = resize(pixels, width, height, channels, this.size);
-    const shape = [1, this.size, this.size, ...(this.color ? [3] : [])];
-    const images = new ort.Tensor("uint8", face, shape);
+    let face = this.color ? toRgb(data, given) : toGray(data, given);
+    let shape = [height, width];
+    if (this.size !== null) {
+      face = resize(face, width, height, this.color ? 3 : 1, this.size);
+      shape = [this.size, this.size];
+    }
+    if (this.color) shape.push(3);
+    const images = new ort.Tensor("uint8", face, [1, ...shape]);
     const { probabilities } = await this.session.run({ images });
     return probabilities.data;
+  }
+}
+
+/** What a model takes: RGB or gray, and faces of which size; null where it resizes them itself. */
+function readInput(metadata) {
+  switch (metadata["mien.format"]) {
+    case "1": {
+      const { color, size, filter } = JSON.parse(metadata["mien.preprocessing"]);
+      if (!filter) return { color, size };
+      throw new Error(`the model wants the filter ${filter.name}: export it with --crops`);
+    }
+    case "crops-1":
+      return { color: JSON.parse(metadata["mien.input"]).crops === "rgb", size: null };
+    default:
+      throw new Error("this is no model of mien, or one of a newer format");
   }
 }
 

@@ -29,6 +29,7 @@ from mien.recognition.classifier import OnnxClassifier
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+onnx = pytest.importorskip("onnx")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "javascript"
 Pixels = NDArray[np.uint8]
 # How npm says that it reaches nothing; everything else that it complains of is a defect.
@@ -140,7 +141,6 @@ def test_resizing_is_that_of_preprocessing(
 
 def tiny_model(path: Path, color: bool, filter: Mapping[str, Any] | None = None) -> Path:
     """Write a network of one random convolution, with the metadata of an exported model."""
-    onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper, numpy_helper
 
     random = np.random.default_rng(1)
@@ -167,6 +167,7 @@ def tiny_model(path: Path, color: bool, filter: Mapping[str, Any] | None = None)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     metadata = {
         "format": "1",
+        "provenance": "{}",
         # Another order than ours, as an ensemble's members may have.
         "labels": json.dumps(EMOTIONS[::-1]),
         "preprocessing": json.dumps({"size": 48, "color": color, "filter": filter}),
@@ -178,27 +179,6 @@ def tiny_model(path: Path, color: bool, filter: Mapping[str, Any] | None = None)
     return path
 
 
-def quantized(path: Path, target: Path, faces: Pixels) -> Path:
-    """Write a model with weights of 7 bits and activations of 8 (QDQ), its metadata kept."""
-    import onnx
-    from onnxruntime import quantization
-
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.batches = iter([{"images": faces}])
-
-        def get_next(self) -> dict[str, Pixels] | None:
-            return next(self.batches, None)
-
-    options = {"per_channel": True, "reduce_range": True}
-    quantization.quantize_static(path, target, Reader(), **options)
-    model = onnx.load(target)
-    del model.metadata_props[:]
-    model.metadata_props.extend(onnx.load(path).metadata_props)
-    onnx.save(model, target)
-    return target
-
-
 def test_models_of_color_and_other_orders(example: Path, tmp_path: Path) -> None:
     model, faces = tiny_model(tmp_path / "color.onnx", color=True), some_faces()
     expected = in_python(model, faces)
@@ -207,14 +187,36 @@ def test_models_of_color_and_other_orders(example: Path, tmp_path: Path) -> None
 
 
 def test_models_in_int8(example: Path, tmp_path: Path) -> None:
-    model, faces = tiny_model(tmp_path / "color.onnx", color=True), some_faces()
-    colored = OnnxClassifier(model).preprocessing(faces)
-    small = quantized(model, tmp_path / "int8.onnx", colored)
-    assert b"QuantizeLinear" in small.read_bytes()
-    expected = in_python(small, faces)
+    from mien.export.onnx import set_metadata
+    from mien.export.reducing import to_int8
+
+    path, faces = tiny_model(tmp_path / "color.onnx", color=True), some_faces()
+    random = np.random.default_rng(2)
+    model = onnx.load(path)
+    small = to_int8(model, random.integers(0, 256, (32, 48, 48, 3), np.uint8))
+    assert "QuantizeLinear" in {node.op_type for node in small.graph.node}
+    set_metadata(small, {entry.key: entry.value for entry in model.metadata_props})
+    onnx.save(small, tmp_path / "int8.onnx")
+    expected = in_python(tmp_path / "int8.onnx", faces)
     assert np.ptp(expected, axis=0).max() > 0.2
-    # Probabilities are quantized to 1/255 here: equal, or one step apart.
-    np.testing.assert_allclose(classify(example, small, faces), expected, atol=0.005)
+    assert np.abs(expected - in_python(path, faces)).max() > 1e-4
+    found = classify(example, tmp_path / "int8.onnx", faces)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("crops", ["gray", "rgb"])
+@pytest.mark.parametrize("filtered", [False, True])
+def test_models_that_do_the_preprocessing(
+    example: Path, tmp_path: Path, crops: Any, filtered: bool
+) -> None:
+    from mien.export.forms import Form, write
+
+    filter = {"name": "unsharp_mask", "place": "before_resize"} if filtered else None
+    path = tiny_model(tmp_path / "plain.onnx", color=False, filter=filter)
+    write(path, tmp_path / "crops.onnx", Form(crops=crops))
+    faces = [face for side in (30, 48, 131) for face in some_faces(side)]
+    found = classify(example, tmp_path / "crops.onnx", faces)
+    np.testing.assert_allclose(found, in_python(path, faces), atol=5e-3)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +224,7 @@ def test_models_in_int8(example: Path, tmp_path: Path) -> None:
     [
         (b"no model", "no ONNX model"),
         (b"", "no model of mien"),
-        ("filter", "wants the filter unsharp_mask"),
+        ("filter", "wants the filter unsharp_mask: export it with --crops"),
     ],
 )
 def test_what_it_cannot_do_is_refused(
