@@ -74,6 +74,7 @@ def test_other_batches_are_refused(model: Path, batch: np.ndarray) -> None:
     [
         ({"format": None}, "no mien model"),
         ({"format": "2"}, "of the format 2, not 1"),
+        ({"format": "crops-1"}, "of the format crops-1, not 1"),
         ({"labels": None}, "damaged metadata"),
         ({"labels": "[1"}, "damaged metadata"),
         ({"labels": '["angry", "bored"]'}, "other emotions: angry, bored"),

@@ -86,18 +86,13 @@ def page(name: str, classifier: OnnxClassifier) -> list[tuple[str, str]]:
 
 
 def _figures(classifier: OnnxClassifier) -> tuple[Mapping[str, Any], str]:
-    """Return the figures and what they were measured on, in words.
-
-    Those of the file itself count more than those of the network that it was made from.
-    """
-    of_network = _mapping(classifier.provenance, "accuracy")
-    of_file = _mapping(classifier.parity, "validation")
-    figures = of_file if "accuracy" in of_file else of_network
+    """Return the file's own figures and what they were measured on, in words."""
+    figures = _mapping(classifier.provenance, "accuracy")
     if "accuracy" not in figures:
         return {}, ""
     images = figures.get("images")
     count = f", {images:,} images" if isinstance(images, int) else ""
-    return figures, f"measured on {of_network.get('split', 'validation')}{count}"
+    return figures, f"measured on {figures.get('split', UNKNOWN)}{count}"
 
 
 def _calibration_error(classifier: OnnxClassifier) -> str:

@@ -22,7 +22,10 @@ FORMAT = "1"
 BATCH = 256
 """Images that are classified at once, at most: more are no faster, and memory stays bounded."""
 
+CROPS_FORMAT = "crops-1"
+"""Of files that do their preprocessing themselves: `mien export --crops`."""
 _HINT = "mien export writes such a file; mien models lists those that come with the package"
+_FOR_OTHERS = "a file with --crops is for programs without mien; export it without for mien itself"
 _FATAL_ONLY = 4  # onnxruntime's own log: what goes wrong is raised as well.
 
 
@@ -58,7 +61,8 @@ class OnnxClassifier:
         version = metadata.get("mien.format")
         if version != FORMAT:
             found = "no mien model" if version is None else f"of the format {version}, not {FORMAT}"
-            raise MienError(f"{self.path} is {found}", hint=_HINT)
+            hint = _FOR_OTHERS if version == CROPS_FORMAT else _HINT
+            raise MienError(f"{self.path} is {found}", hint=hint)
         try:
             self.labels: tuple[str, ...] = tuple(json.loads(metadata["mien.labels"]))
             self.preprocessing = Preprocessing.from_dict(json.loads(metadata["mien.preprocessing"]))
