@@ -122,19 +122,22 @@ CAMERA = """
 import time
 import cv2
 
-class Camera(cv2.VideoCapture):
-    def __init__(self, *source):
-        self.camera = source == (0,)
-        super().__init__({clip!r} if self.camera else source[0])
+capture = cv2.VideoCapture
+
+class Camera:
+    def __init__(self, device):
+        assert device == 0
+        self.clip = capture({clip!r})
 
     def grab(self):
-        if self.camera:
-            time.sleep(0.02)
-            if not super().grab():
-                self.set(cv2.CAP_PROP_POS_FRAMES, 0)
-            else:
-                return True
-        return super().grab()
+        time.sleep(0.02)
+        if not self.clip.grab():
+            self.clip.set(cv2.CAP_PROP_POS_FRAMES, 0)
+            return self.clip.grab()
+        return True
+
+    def __getattr__(self, name):
+        return getattr(self.clip, name)
 
 cv2.VideoCapture = Camera
 """
