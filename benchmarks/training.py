@@ -69,7 +69,7 @@ class Faces(TorchDataset[tuple[Tensor, int]]):
             image = augmented(image, self.augmentation)
         image = self.preprocessing(image[None])[0]
         channels = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
-        tensor = torch.from_numpy(np.ascontiguousarray(channels)).float()
+        tensor = torch.tensor(channels, dtype=torch.float32)
         if self.augmentation is not None and random.random() < self.augmentation.erase:
             erase(tensor)
         return tensor, int(self.labels[index])
