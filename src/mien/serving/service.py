@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import io
-import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from mien.images.decode import FORMATS
 from mien.recognition.bundled import SAMPLE
 from mien.recognition.classifier import OnnxClassifier
 from mien.recognition.detectors import Detection, Detector, detect
-from mien.recognition.recognizer import Recognizer
+from mien.recognition.recognizer import Recognizer, cores
 from mien.recognition.results import Picture
 from mien.serving.batching import MicroBatcher
 from mien.serving.gate import Gate
@@ -86,7 +85,7 @@ class Service:
         self._recognizer = copy.copy(recognizer)
         # It has all that recognition asks of a classifier.
         self._recognizer.classifier = cast(OnnxClassifier, self._batcher)
-        self._pool = ThreadPoolExecutor(workers or _cores(), thread_name_prefix="mien-pictures")
+        self._pool = ThreadPoolExecutor(workers or cores(), thread_name_prefix="mien-pictures")
         self.name = str(classifier.provenance.get("name") or classifier.path.stem)
         recognizer.analyze(SAMPLE)
 
@@ -163,9 +162,3 @@ def _refusal(content: bytes, most_pixels: int) -> ProblemError | None:
             "too-large", f"a picture may have {most_pixels:,} pixels; this one has {width}×{height}"
         )
     return None
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
