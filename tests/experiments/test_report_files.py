@@ -48,6 +48,12 @@ def test_the_same_runs_give_the_same_files(full: Path, report: Report) -> None:
     assert render.markdown(again) == render.markdown(report)
 
 
+def test_without_runs_of_the_ablations_there_is_nothing_of_them(report: Report) -> None:
+    assert report.ablations is None
+    assert 'id="ablations"' not in render.html(report)
+    assert "Ways to train" not in render.markdown(report)
+
+
 def test_the_page_is_alone(report: Report) -> None:
     page = render.html(report)
     assert not re.search(r"<(script|img|iframe|object|video|image)\b", page)
