@@ -30,10 +30,8 @@ Crops = Literal["gray", "rgb"]
 
 FORMAT = "crops-1"
 """The `mien.format` of a file that takes crops: not what `OnnxClassifier` opens."""
-INEXPORTABLE = ("clahe",)
-"""Filters that loop until an image is done, which no graph does."""
-ANYWHERE = ("gaussian", "high_pass", "median", "unsharp_mask", "equalize_hist")
-"""Filters whose graph takes images of any size; others take the network's only."""
+EXPORTABLE = ("equalize_hist", "gaussian", "high_pass", "median", "unsharp_mask")
+"""Filters that a graph can hold. Those by tiles loop until every tile is done, or need its size."""
 
 _LUMA = (19595, 38470, 7471)  # of red, green and blue, in units of 2⁻¹⁶ (Pillow's mode "L")
 _CUBIC = -0.75  # OpenCV's a of the bicubic kernel
@@ -78,17 +76,14 @@ def preprocessing_graph(preprocessing: Preprocessing, crops: Crops) -> ModelProt
             both of any height and width, one for all images of a batch.
 
     Raises:
-        MienError: a filter cannot be part of a graph, at least not at its place.
+        MienError: the filter cannot be part of a graph.
     """
     spec = preprocessing.filter
-    if spec is not None:
-        early = spec.place == "before_resize" and spec.name not in ANYWHERE
-        if spec.name in INEXPORTABLE or early:
-            place = " before resizing" if early and spec.name not in INEXPORTABLE else ""
-            raise MienError(
-                f"the filter {spec.name}{place} cannot be part of an ONNX graph",
-                hint="export without --crops, and filter the images before they go to the file",
-            )
+    if spec is not None and spec.name not in EXPORTABLE:
+        raise MienError(
+            f"the filter {spec.name} cannot be part of an ONNX graph; {', '.join(EXPORTABLE)} can",
+            hint="export without --crops, and filter the images before they go to the file",
+        )
     shape = (None, None, 3) if crops == "rgb" else (None, None)
     return to_onnx(_Preprocessing(preprocessing), shape, ("images", "prepared"))
 
@@ -194,9 +189,10 @@ def _area(pixels: Tensor, length: Tensor, size: int) -> Tensor:
     """
     count = length.clamp(max=size)
     row = torch.arange(size, device=pixels.device).unsqueeze(1)
-    begin, end = row * length / count, (row + 1) * length / count
-    covered = torch.minimum(end, pixels + 1) - torch.maximum(begin, pixels)
-    return covered.clamp(min=0) * count / length
+    # In units of 1 / count of a pixel all are whole numbers, so shares are exact to the last bit.
+    end = torch.minimum((row + 1) * length, (pixels + 1) * count)
+    covered = end - torch.maximum(row * length, pixels * count)
+    return covered.clamp(min=0) / length
 
 
 def _cubic(length: Tensor, size: int) -> Tensor:
@@ -207,13 +203,10 @@ def _cubic(length: Tensor, size: int) -> Tensor:
     count = length.clamp(max=size)
     pixels = torch.arange(size, device=length.device)
     place = (pixels + 0.5) * count / size - 0.5
-    first = place.floor()
-    matrix = torch.zeros(size, size, device=length.device)
-    for step in range(-1, 3):
-        distance = (place - first - step).abs()
-        near = ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance * distance + 1
-        far = ((_CUBIC * distance - 5 * _CUBIC) * distance + 8 * _CUBIC) * distance - 4 * _CUBIC
-        weight = torch.where(distance <= 1, near, far)
-        source = torch.minimum((first + step).clamp(min=0), count - 1)
-        matrix = matrix + weight.unsqueeze(1) * (source.unsqueeze(1) == pixels)
-    return matrix
+    taps = place.floor().unsqueeze(1) + torch.arange(-1, 3, device=length.device)  # size × 4
+    distance = (place.unsqueeze(1) - taps).abs()
+    near = ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance * distance + 1
+    far = ((_CUBIC * distance - 5 * _CUBIC) * distance + 8 * _CUBIC) * distance - 4 * _CUBIC
+    weights = torch.where(distance <= 1, near, far)
+    sources = torch.minimum(taps.clamp(min=0), count - 1)  # edges are repeated
+    return (weights.unsqueeze(2) * (sources.unsqueeze(2) == pixels)).sum(dim=1)
