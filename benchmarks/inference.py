@@ -5,7 +5,7 @@
 
 Faces a second of the classifiers (batch 1 and 64), pictures a second from the file to its faces,
 and the seconds of `mien predict` as a whole process; medians and quartiles over rounds, and the
-ratios. Of the package `fer` it takes the network, in Keras on torch, and its own steps (see
+ratios. Of the package `fer` it takes the network, in both its forms, and its own steps (see
 fer_package.py); with --run also a run's network in eager torch, which is meant to be the one that
 MODEL was exported from; with --data the accuracy on the validation split of a prepared data set.
 What is not installed is said and left out.
@@ -23,14 +23,14 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from fer_package import Fer
+from fer_package import FORMS, Fer
 from mien import SAMPLE
 from mien.errors import MienError
 from mien.images.decode import decode
@@ -88,14 +88,14 @@ def rates(
 
 
 def classification(
-    ours: OnnxClassifier, fer: Fer | None, eager: Classify | None, seconds: float
+    ours: OnnxClassifier, fers: Mapping[str, Fer], eager: Classify | None, seconds: float
 ) -> None:
     """Print the faces a second of all classifiers, each on images of the size that it takes."""
     rows: dict[str, tuple[Classify, tuple[int, ...]]] = {
         ours.path.stem: (ours.probabilities, ours.input_shape)
     }
-    if fer is not None:
-        rows["fer"] = (fer.probabilities, (fer.side, fer.side))
+    for name, fer in fers.items():
+        rows[name] = (fer.probabilities, (fer.side, fer.side))
     if eager is not None:
         rows["eager torch"] = (eager, ours.input_shape)
     for batch in BATCHES:
@@ -112,7 +112,10 @@ def classification(
 
 
 def end_to_end(
-    recognizers: dict[str, Recognizer], fer: Fer | None, photos: Sequence[Path], seconds: float
+    recognizers: dict[str, Recognizer],
+    fers: Mapping[str, Fer],
+    photos: Sequence[Path],
+    seconds: float,
 ) -> None:
     """Print the pictures a second from the file to the faces, and what decoding and detecting take.
 
@@ -120,9 +123,9 @@ def end_to_end(
     """
     print(f"\nend to end, {len(photos)} pictures, from {', '.join(p.name for p in photos)}")
     works: dict[str, Callable[[], object]] = {"decoding": lambda: [decode(p) for p in photos]}
-    if fer is not None:
-        works["fer"] = functools.partial(_each, fer.analyze, photos)
-        print(f"fer finds {sum(len(fer.analyze(photo)) for photo in photos)} faces")
+    for name, fer in fers.items():
+        works[name] = functools.partial(_each, fer.analyze, photos)
+        print(f"{name} finds {sum(len(fer.analyze(photo)) for photo in photos)} faces")
     for name, recognizer in recognizers.items():
         found = recognizer.analyze_many(photos)
         print(f"{name} finds {sum(len(picture.faces) for picture in found)} faces")
@@ -131,9 +134,10 @@ def end_to_end(
             _each, functools.partial(_search, recognizer), photos
         )
     measured = rates(works, len(photos), "pictures", seconds)
-    if fer is not None:
-        for name in recognizers:
-            print(f"    mien, {name} by fer: {measured[f'mien, {name}'] / measured['fer']:.2f}×")
+    for name in recognizers:
+        for theirs in fers:
+            ratio = measured[f"mien, {name}"] / measured[theirs]
+            print(f"    mien, {name} by {theirs}: {ratio:.2f}×")
 
 
 def _each(work: Callable[[Path], object], photos: Sequence[Path]) -> None:
@@ -158,30 +162,33 @@ def cold_start(model: Path, photo: Path) -> None:
     print(f"\nmien predict, whole process: {median:.2f} s  (quartiles {low:.2f} to {high:.2f})")
 
 
-def accuracy(ours: OnnxClassifier, fer: Fer | None, folder: Path, split: str) -> None:
+def accuracy(ours: OnnxClassifier, fers: Mapping[str, Fer], folder: Path, split: str) -> None:
     """Print how many of a split's images are classified as they are labelled."""
     from mien.data.cache import load
     from mien.evaluation.predict import answer
 
     part = load(folder).subset(split)
     right = {ours.path.stem: answer(ours, part.images).argmax(axis=1) == part.labels}
-    if fer is not None:
+    for name, fer in fers.items():
         images = np.stack([fer.resized(image) for image in part.images])
         batches = np.array_split(images, -(-len(images) // 256))
         answers = np.concatenate([fer.probabilities(batch) for batch in batches])
-        right["fer"] = answers.argmax(axis=1) == part.labels
+        right[name] = answers.argmax(axis=1) == part.labels
     print(f"\naccuracy on {len(part)} images of the split {split}")
     for name, hits in right.items():
         print(f"{name:40} {hits.mean():8.2%}")
 
 
-def load_fer(source: Path | None) -> Fer | None:
-    """Return the package's network, or None after saying what is missing."""
-    try:
-        return Fer(source)
-    except MienError as error:
-        print(f"fer is left out: {error.message}" + (f"; {error.hint}" if error.hint else ""))
-        return None
+def load_fer(source: Path | None, threads: int | None) -> dict[str, Fer]:
+    """Return the forms of the package's network that can be run, after saying what is missing."""
+    forms = {}
+    for form in FORMS:
+        try:
+            forms[f"fer, {form}"] = Fer(form, source, threads)
+        except MienError as error:
+            why = error.message + (f"; {error.hint}" if error.hint else "")
+            print(f"fer, {form} is left out: {why}")
+    return forms
 
 
 def load_eager(run: Path | None, threads: int | None, shape: tuple[int, ...]) -> Classify | None:
@@ -226,16 +233,16 @@ def main() -> None:
     photos = options.photo or [SAMPLE]
     ours = OnnxClassifier(options.model, options.threads)
     eager = load_eager(options.run, options.threads, ours.input_shape)
-    fer = load_fer(options.fer)
-    classification(ours, fer, eager, options.seconds)
+    fers = load_fer(options.fer, options.threads)
+    classification(ours, fers, eager, options.seconds)
     recognizers = {
         Path(name).stem: Recognizer(options.model, name, options.threads)
         for name in options.detector or ["auto"]
     }
-    end_to_end(recognizers, fer, photos, options.seconds)
+    end_to_end(recognizers, fers, photos, options.seconds)
     cold_start(ours.path, photos[0])
     if options.data is not None:
-        accuracy(ours, fer, options.data, options.split)
+        accuracy(ours, fers, options.data, options.split)
 
 
 if __name__ == "__main__":
