@@ -1,13 +1,18 @@
 """How much `mien serve` takes: requests a second and latencies over loopback, by clients at once.
 
-    python benchmarks/serve.py [--photo FILE] [--seconds 10] [--clients 1 8 64] [--workers N]
-                               [--detector NAME]
+    python benchmarks/serve.py [--photo FILE] [--seconds 10] [--clients 1 8 64] [--mixed 96]
+                               [--workers N] [--detector NAME]
 
 Starts a server of its own. Each client keeps one connection and sends the photo again as soon as it
-has its answer. Prints also the server's CPU time for each result, which other work on the machine
-disturbs less, the answers by status, and the server's memory after each round: with
-`--seconds 600` it shows whether it stays bounded. The clients run in this one process and share
-the machine with the server.
+has its answer; one that is told to come back later does. The last row is of clients that by turns
+send good pictures and what has to be refused (too large, no picture, torn), and of which there are
+more than one address may have at once.
+
+Prints also the server's CPU time for each result, which other work on the machine disturbs less,
+the answers by status, and the server's memory: before anything was asked, after each row, its peak,
+and at ten moments of each row, by which `--seconds 600` shows whether it stays bounded. The clients
+run in this one process and share the machine with the server. Ends with status 1 if the server has
+answered with a defect or has not come to a good end.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import os
 import platform
 import statistics
@@ -23,20 +29,27 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from mien import SAMPLE
 
+MOST = 1_000_000
+"""Bytes of an upload that the server accepts here."""
+
+_MOMENTS = 10
+
 
 @contextlib.contextmanager
-def server(*options: str) -> Iterator[tuple[str, int]]:
-    """Run `mien serve` and give its address and its process's number."""
+def server(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run `mien serve` and give its address and its process."""
     command = [sys.executable, "-m", "mien", "serve", "--port", "0", "--quiet", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield process.stdout.readline().strip(), process.pid
+            yield process.stdout.readline().strip(), process
         finally:
             process.terminate()
 
@@ -58,17 +71,22 @@ def cpu_seconds(pid: int) -> float:
     return float("nan")
 
 
+def requests(netloc: str, photo: bytes, *, mixed: bool) -> list[bytes]:
+    """Return what a client sends by turns: the photo, and if mixed what is to be refused too."""
+    bodies = [photo]
+    if mixed:
+        bodies += [photo, photo + bytes(MOST), b"no picture", photo[: len(photo) // 3]]
+    head = f"POST /v1/analyze HTTP/1.1\r\nHost: {netloc}\r\nContent-Type: image/jpeg\r\n"
+    return [f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
+
+
 class Client:
     """One connection, one request at a time."""
 
-    def __init__(self, url: str, photo: bytes) -> None:
+    def __init__(self, url: str, photo: bytes, *, mixed: bool) -> None:
         parts = urlsplit(url)
         self.host, self.port = str(parts.hostname), int(parts.port or 80)
-        head = (
-            f"POST /v1/analyze HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-            f"Content-Type: image/jpeg\r\nContent-Length: {len(photo)}\r\n\r\n"
-        )
-        self.request = head.encode() + photo
+        self.requests = itertools.cycle(requests(parts.netloc, photo, mixed=mixed))
         self.seconds: list[float] = []
         self.statuses: Counter[str] = Counter()
 
@@ -77,24 +95,70 @@ class Client:
         reader, writer = await asyncio.open_connection(self.host, self.port)
         while time.perf_counter() < end:
             start = time.perf_counter()
-            writer.write(self.request)
+            writer.write(next(self.requests))
             await writer.drain()
-            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-            length = head.partition("content-length: ")[2].partition("\r\n")[0]
-            await reader.readexactly(int(length))
-            status = head.split()[1]
-            self.statuses[status] += 1
-            if status == "200":
+            status, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().lower().splitlines()
+            headers = dict(line.split(": ", 1) for line in lines if line)
+            await reader.readexactly(int(headers["content-length"]))
+            self.statuses[status.split()[1]] += 1
+            if status.split()[1] == "200":
                 self.seconds.append(time.perf_counter() - start)
+            await asyncio.sleep(float(headers.get("retry-after", 0)))
         writer.close()
 
 
-async def load(url: str, photo: bytes, clients: int, seconds: float) -> list[Client]:
-    """Let clients send the photo at the same time and return them."""
-    made = [Client(url, photo) for _ in range(clients)]
-    end = time.perf_counter() + seconds
-    await asyncio.gather(*(client.run(end) for client in made))
-    return made
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one number of clients."""
+
+    elapsed: float
+    cpu: float
+    times: list[float]
+    statuses: Counter[str]
+    memory: list[float]
+
+
+async def watch(pid: int, end: float) -> list[float]:
+    """Return a process's memory in MB at ten moments until a time of `time.perf_counter`."""
+    step = (end - time.perf_counter()) / _MOMENTS
+    seen = []
+    for _ in range(_MOMENTS):
+        await asyncio.sleep(step)
+        seen.append(megabytes(pid, "VmRSS"))
+    return seen
+
+
+async def load(
+    url: str, pid: int, photo: bytes, clients: int, seconds: float, *, mixed: bool = False
+) -> Row:
+    """Let clients send at the same time and return what came of it."""
+    made = [Client(url, photo, mixed=mixed) for _ in range(clients)]
+    start, used = time.perf_counter(), cpu_seconds(pid)
+    end = start + seconds
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(watch(pid, end))
+        for client in made:
+            group.create_task(client.run(end))
+    return Row(
+        time.perf_counter() - start,
+        cpu_seconds(pid) - used,
+        sorted(value for client in made for value in client.seconds),
+        sum((client.statuses for client in made), Counter[str]()),
+        watching.result(),
+    )
+
+
+def show(name: str, row: Row, pid: int) -> None:
+    """Print a row."""
+    times = row.times
+    percentiles = statistics.quantiles(times, n=100) if len(times) > 1 else (times or [nan]) * 99
+    print(
+        f"{name:>8} {len(times) / row.elapsed:11.1f} {percentiles[49] * 1e3:10.1f} "
+        f"{percentiles[98] * 1e3:10.1f} {row.cpu / max(len(times), 1) * 1e3:8.1f} "
+        f"{megabytes(pid, 'VmRSS'):10.0f} {megabytes(pid, 'VmHWM'):8.0f}  "
+        f"{dict(sorted(row.statuses.items()))}"
+    )
+    print(f"{'':>8} MB over time: {' '.join(f'{value:.0f}' for value in row.memory)}", flush=True)
 
 
 def main() -> None:
@@ -102,7 +166,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photo", type=Path, default=SAMPLE)
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
+    parser.add_argument("--clients", type=int, nargs="*", default=[1, 8, 64])
+    parser.add_argument("--mixed", type=int, default=96, help="clients of the last row; 0: none")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--detector", default="auto")
     arguments = parser.parse_args()
@@ -111,24 +176,25 @@ def main() -> None:
         f"{platform.machine()}, {os.cpu_count()} cores; {arguments.photo.name}, {len(photo):,} "
         f"bytes; {arguments.seconds:g} s a row"
     )
-    print("clients  requests/s     p50 ms     p99 ms   CPU ms  memory MB  peak MB  statuses")
-    options = ["--detector", arguments.detector]
+    options = ["--detector", arguments.detector, "--max-upload", str(MOST / 1e6)]
     if arguments.workers:
         options += ["--workers", str(arguments.workers)]
-    with server(*options) as (url, pid):
-        asyncio.run(load(url, photo, 1, 1))
+    answers: Counter[str] = Counter()
+    with server(*options) as (url, process):
+        pid = process.pid
+        print(f"memory before the first request: {megabytes(pid, 'VmRSS'):.0f} MB")
+        print(" clients  requests/s     p50 ms     p99 ms   CPU ms  memory MB  peak MB  statuses")
+        asyncio.run(load(url, pid, photo, 1, 1))
         for clients in arguments.clients:
-            start, used = time.perf_counter(), cpu_seconds(pid)
-            made = asyncio.run(load(url, photo, clients, arguments.seconds))
-            elapsed, used = time.perf_counter() - start, cpu_seconds(pid) - used
-            times = sorted(value for client in made for value in client.seconds)
-            statuses = sum((client.statuses for client in made), Counter[str]())
-            percentiles = statistics.quantiles(times, n=100) if len(times) > 1 else times * 99
-            print(
-                f"{clients:7} {len(times) / elapsed:11.1f} {percentiles[49] * 1e3:10.1f} "
-                f"{percentiles[98] * 1e3:10.1f} {used / max(len(times), 1) * 1e3:8.1f} "
-                f"{megabytes(pid, 'VmRSS'):10.0f} {megabytes(pid, 'VmHWM'):8.0f}  {dict(statuses)}"
-            )
+            row = asyncio.run(load(url, pid, photo, clients, arguments.seconds))
+            show(str(clients), row, pid)
+            answers += row.statuses
+        if arguments.mixed:
+            row = asyncio.run(load(url, pid, photo, arguments.mixed, arguments.seconds, mixed=True))
+            show(f"{arguments.mixed} mixed", row, pid)
+            answers += row.statuses
+    print(f"the server ended with status {process.returncode}")
+    sys.exit(process.returncode != 0 or "500" in answers)
 
 
 if __name__ == "__main__":

@@ -273,6 +273,9 @@ def test_a_token_is_demanded_of_all_but_the_page(serve: Serve, photo: bytes) -> 
     problem(client.get("/metrics"), 401, "unauthorized")
     problem(_send(client, photo), 401, "unauthorized")
     assert _send(client, photo, authorization="Bearer right-right-right").status_code == 200
+    paths = client.get("/openapi.json").json()["paths"]
+    secured = {path for path in paths if "security" in next(iter(paths[path].values()))}
+    assert secured == {"/analyze", "/v1/analyze", "/v1/models", "/metrics"}
 
 
 def test_other_sites_and_other_names_are_refused(serve: Serve, photo: bytes) -> None:

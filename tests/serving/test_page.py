@@ -321,7 +321,7 @@ def test_a_token_is_asked_for_and_taken_from_the_address(
     context = browser.new_context()
     page = _open(context, url)
     page.set_input_files("#file", SAMPLE)
-    _expect(page.locator("#error")).to_contain_text("Type in its token")
+    _expect(page.locator("#error")).to_contain_text("Type in the token")
     _shot(page, "token")
     page.get_by_label("This server demands a token").fill(TOKEN)
     page.keyboard.press("Enter")

@@ -28,7 +28,7 @@ function fail(error) {
   $("error-text").textContent = error.message;
   $("error").hidden = false;
   if (error.status === 401) {
-    $("error-text").textContent = "Type in its token, which was printed where it was started.";
+    $("error-text").textContent = "Type in the token that the server printed when it was started.";
     $("token-form").hidden = false;
     $("token").focus();
   }
@@ -52,8 +52,8 @@ function setStage(shown) {
   $("empty").hidden = shown !== null;
 }
 
-async function showPhoto(blob, { search = true, alt = "" } = {}) {
-  again = () => showPhoto(blob, { search, alt });
+async function showPhoto(blob, { search = true, alt = "", note = "" } = {}) {
+  again = () => showPhoto(blob, { search, alt, note });
   const signal = begin();
   URL.revokeObjectURL(address);
   address = URL.createObjectURL(blob);
@@ -70,7 +70,7 @@ async function showPhoto(blob, { search = true, alt = "" } = {}) {
   try {
     const picture = await analyze(blob, signal, search);
     show(picture);
-    say(describe(picture));
+    say(describe(picture) + note);
   } catch (error) {
     fail(error);
   } finally {
@@ -147,7 +147,8 @@ function stopCamera(error) {
 
 function take(files) {
   const [first] = files;
-  if (first) showPhoto(first);
+  const note = files.length > 1 ? ` It is the first of ${files.length} files.` : "";
+  if (first) showPhoto(first, { note });
 }
 
 async function showSample() {
