@@ -98,6 +98,21 @@ def test_each_defect_is_found_where_it_is(dataset: Dataset) -> None:
     assert not {"no-face", "label-error"}.intersection(counts)
 
 
+def test_all_of_several_equal_images_contradict() -> None:
+    images = np.stack([_smooth(0)] * 4 + [np.clip(_smooth(0) * 0.8, 0, 255).astype(np.uint8)])
+    found = audit(
+        from_arrays(
+            images=images,
+            labels=np.array([1, 1, 2, -1, 1], np.int8),
+            splits=np.zeros(5, np.uint8),
+            names=np.array(list("abcde")),
+            split_names=("train",),
+        )
+    )
+    conflicts = [(each.name, each.other) for each in found.findings if each.finding == "conflict"]
+    assert sorted(conflicts) == [("a", "c"), ("b", "c"), ("c", "a"), ("c", "e"), ("e", "c")]
+
+
 def test_borders_are_measured_on_all_sides() -> None:
     image = _smooth(0)
     framed = image.copy()

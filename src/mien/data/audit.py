@@ -129,6 +129,8 @@ def audit(
     for earlier, later in combinations:
         pairs = _compared(queries, earlier, later, _part(progress, done, total))
         findings += _of_pairs(dataset, earlier, later, pairs)
+        if earlier == later:
+            findings += _conflicts(dataset, dataset.indices(later), queries[later].groups, pairs)
         done += len(queries[later].groups)
     label_errors = {}
     for split, given in probabilities.items():
@@ -215,16 +217,36 @@ def _of_pairs(dataset: Dataset, earlier: str, later: str, pairs: Pairs) -> Itera
         near = "" if exact else "near-"
         if earlier == later:
             yield _finding(dataset, f"{near}duplicate", b, score, a)
-            labels = {_label(dataset, a), _label(dataset, b)} - {UNLABELED}
-            if len(labels) == 2:
-                yield _finding(dataset, "conflict", a, score, b)
-                yield _finding(dataset, "conflict", b, score, a)
         elif TRAIN in (earlier, later):
             trained, measured = (a, b) if earlier == TRAIN else (b, a)
             yield _finding(dataset, f"{near}leak", trained, score, measured)
             yield _finding(dataset, f"{near}seen", measured, score, trained)
         else:
             yield _finding(dataset, f"{near}overlap", b, score, a)
+
+
+def _conflicts(
+    dataset: Dataset, rows: NDArray[np.intp], groups: Sequence[Sequence[int]], pairs: Pairs
+) -> Iterator[Finding]:
+    """Give each image that an equal or alike one of its split contradicts, once a group of these.
+
+    `pairs` do not list every two of several equal images, so groups of equal ones are compared.
+    """
+    group_of = {place: number for number, places in enumerate(groups) for place in places}
+    links = {
+        (group_of[a], group_of[b]): score
+        for a, b, score in zip(
+            pairs.first.tolist(), pairs.second.tolist(), pairs.similarity.tolist(), strict=True
+        )
+    }
+    labels = np.asarray(dataset.labels)[rows]
+    for (one, other), score in links.items():
+        for ours, theirs in ((one, other), (other, one))[: 1 if one == other else 2]:
+            for place in groups[ours]:
+                known = {labels[place], UNKNOWN}
+                against = next((each for each in groups[theirs] if labels[each] not in known), None)
+                if labels[place] != UNKNOWN and against is not None:
+                    yield _finding(dataset, "conflict", rows[place], score, rows[against])
 
 
 def _of_labels(

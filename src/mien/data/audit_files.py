@@ -109,7 +109,7 @@ def _write_sheet(
             gap = np.full((len(image), _GAP, *image.shape[2:]), 255, np.uint8)
             image = np.concatenate([image, gap, other], axis=1)
         if each.other_label:
-            detail = f"{each.label} – {each.other_label}, {each.score:.2f}"
+            detail = f"{each.label} / {each.other_label}, {each.score:.2f}"
         pictures.append(Picture(image, _short(each.name), detail))
     kind = found[0].finding
     sheet = contact_sheet(
