@@ -34,6 +34,7 @@ def test_exports() -> None:
     assert mien.__all__ == [
         "EMOTIONS",
         "SAMPLE",
+        "Explanation",
         "Face",
         "FaceOptions",
         "Frame",
@@ -45,6 +46,7 @@ def test_exports() -> None:
         "analyze",
         "analyze_video",
         "annotate",
+        "explain",
         "to_dataframe",
         "to_fer_table",
         "to_fex",

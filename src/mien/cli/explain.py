@@ -28,7 +28,7 @@ Examples:
   mien explain photo.jpg --model runs/foldnet
   mien explain crop.png --no-detect --json | jq '.faces[].thirds.lower'""",
 )
-@click.argument("photo", metavar="PHOTO", required=False)
+@click.argument("photo", metavar="[PHOTO]", required=False)
 @click.option("--sample", is_flag=True, help="Take the photo that comes with mien.")
 @click.option(
     "--out",
