@@ -116,11 +116,39 @@ def test_each_fold_is_calibrated_by_the_others() -> None:
 
 def test_calibrating_mends_what_is_measured() -> None:
     before, after = fit(drawn(3000, 2.0, seed=1)).figures
-    assert after.log_loss < before.log_loss - 0.1
-    assert after.brier < before.brier
-    assert before.calibration_error > 3 * before.error_if_calibrated_range[1]
-    assert after.calibration_error <= after.error_if_calibrated_range[1]
-    assert after.corrected_error < after.calibration_error
+    assert after["log_loss"] < before["log_loss"] - 0.1
+    assert after["brier"] < before["brier"]
+    assert before["calibration_error"] > 3 * before["error_if_calibrated_range"][1]
+    assert after["calibration_error"] <= after["error_if_calibrated_range"][1]
+    assert after["corrected_error"] < after["calibration_error"]
+
+
+def test_rare_emotions_are_helped_by_the_logarithm_of_their_share() -> None:
+    case = drawn(3000, 1.5, seed=2)
+    often = np.flatnonzero((case.labels != 1) | (np.arange(3000) % 8 == 0))
+    case = replace(
+        case, **{key: getattr(case, key)[often] for key in ("names", "labels", "probabilities")}
+    )
+    # What learned from such images has learned how rare they are.
+    known = case.probabilities * np.where(np.arange(7) == 1, 1 / 8, 1)
+    known /= known.sum(axis=1, keepdims=True)
+    case = replace(case, probabilities=known.astype(np.float32))
+    found = fit(case, balance=0.5)
+    shares = np.bincount(case.labels, minlength=7) / len(case)
+    np.testing.assert_allclose(found.offsets, -0.5 * np.log(shares))
+    logits = np.log(case.probabilities.astype(np.float64)) - 0.5 * np.log(shares)
+    calibration = found.calibration()
+    np.testing.assert_allclose(
+        calibration.apply(case.probabilities), softmax(logits / found.temperature), rtol=1e-4
+    )
+    said, before = (
+        np.bincount(each.probabilities.argmax(axis=1), minlength=7)
+        for each in (found.after, found.before)
+    )
+    assert said[1] > 1.3 * before[1]
+    assert calibration.fitted["balance"] == 0.5
+    figures = found.figures
+    assert figures[1]["balanced_accuracy"] > figures[0]["balanced_accuracy"]
 
 
 def test_images_without_a_label_are_left_out() -> None:
@@ -159,10 +187,12 @@ def test_the_file_says_what_was_fitted_and_measured(tmp_path: Path) -> None:
         "split": "validation",
         "tta": "none",
         "images": 600,
+        "balance": 0.0,
     }
+    assert loaded.offsets == (0,) * 7
     assert loaded.measured["temperatures"] == list(found.temperatures)
     after = found.figures[1]
-    assert loaded.measured["after"]["calibration_error"] == after.calibration_error
+    assert loaded.measured["after"] == after
     assert loaded.measured["coverage"][0]["coverage"] == 1
     probabilities = found.before.probabilities
     assert loaded.apply(probabilities).dtype == np.float32
@@ -182,6 +212,7 @@ def test_the_file_says_what_was_fitted_and_measured(tmp_path: Path) -> None:
         '{"format": "1", "temperature": NaN, "fitted": {}, "measured": {}}',
         '{"format": "1", "temperature": "hot", "fitted": {}, "measured": {}}',
         '{"format": "1", "temperature": 1, "fitted": 3, "measured": {}}',
+        '{"format": "1", "temperature": 1, "fitted": {}, "measured": {}, "offsets": [1, 2]}',
     ],
 )
 def test_a_damaged_file_is_told(tmp_path: Path, content: str) -> None:

@@ -38,7 +38,7 @@ def test_the_picture_shows_what_was_measured(
     monkeypatch.setattr(calibration_plot, "save_png", remember)
     calibration_plot.calibration_picture(found, tmp_path / "c.png", title="a model, validation")
     before, after, curve = figures[0].axes
-    error, mended = (each.calibration_error for each in found.figures)
+    error, mended = (each["calibration_error"] for each in found.figures)
     assert before.get_title(loc="left") == f"Before: calibration error {error:.2%}"
     assert after.get_title(loc="left") == f"After: calibration error {mended:.2%}"
     assert "a model, validation: 2,000 images" in figures[0].get_suptitle()

@@ -69,6 +69,24 @@ def test_the_file_gives_calibrated_probabilities(
     assert json.loads(entries["mien.calibration"]) == calibration.to_dict()
 
 
+def test_offsets_go_into_the_file_and_into_its_figures(
+    trained: tuple[Run, Dataset], tmp_path: Path
+) -> None:
+    run, dataset = trained
+    file, target = tmp_path / "fear.json", tmp_path / "model.onnx"
+    offsets = (0.0, 0.0, 20.0, 0.0, 0.0, 0.0, 0.0)  # fear, whatever is seen
+    fitted = {"model_sha256": sha256(run.weights_file)}
+    Calibration(2.0, fitted, {}, offsets).save(file)
+    assert mien("evaluate", run.folder, "--data", run.folder.parent / "data") == 0
+    assert mien("export", run.folder, "--to", target, "--calibration", file) == 0
+    model = OnnxClassifier(target)
+    found = model.probabilities(dataset.images[:100])
+    plain = load_classifier(run.folder).probabilities(dataset.images[:100])
+    np.testing.assert_allclose(found, scaled(plain, 2.0, offsets), atol=1e-5)
+    rows = dataset.indices("validation")
+    assert model.provenance["accuracy"]["accuracy"] == (dataset.labels[rows] == 2).mean()
+
+
 def test_an_ensemble_is_calibrated_as_a_whole(trained: tuple[Run, Dataset], tmp_path: Path) -> None:
     run, dataset = trained
     plain = load_classifier(run.folder).probabilities(dataset.images[:100])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Examples:
   mien calibrate runs/cnn5
   mien calibrate runs/cnn5 --data data/fer2013 --accuracy 0.8
+  mien calibrate runs/cnn5 --balance 0.3        rare emotions are told more often
   mien calibrate runs/cnn5/predictions/validation.parquet --json
   mien export runs/cnn5 --to cnn5.onnx          calibrated from now on""",
 )
@@ -40,6 +41,15 @@ Examples:
     "--split",
     help="Which part of the data; one that nothing was trained on.  [default: validation; for a "
     "predictions file, what it names]",
+)
+@click.option(
+    "--balance",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    metavar="STRENGTH",
+    help="Help rare emotions: take so much of the logarithm of an emotion's share of the images "
+    "from its logit, so that it is said more often.",
 )
 @click.option(
     "--accuracy",
@@ -61,6 +71,7 @@ def calibrate(
     source: str,
     data: Path | None,
     split: str | None,
+    balance: float,
     accuracy: float | None,
     out: Path | None,
     as_json: bool,
@@ -72,14 +83,15 @@ def calibrate(
     --data; PREDICTIONS a predictions file.
 
     A calibrated model that is 70 % sure of 100 faces is right about 70 of them. The temperature
-    never changes which emotion comes first. It is fitted to all images; the figures after it are
-    measured by 5-fold cross-validation, each fold with a temperature fitted to the others.
+    never changes which emotion comes first; --balance does. It is fitted to all images; the figures
+    after it are measured by 5-fold cross-validation, each fold with a temperature fitted to the
+    others.
 
-    Prints log loss, Brier score and calibration errors before and after. A sample of finite size
-    shows a calibration error even where all probabilities are exact, so the error without that
-    bias stands beside, with its 95 % interval (bootstrap), and the error to be expected of exact
-    probabilities. Then, for thresholds of confidence, the share of images answered, how many of
-    them are right, and how many of those left out would have been.
+    Prints accuracy, balanced accuracy, log loss, Brier score and calibration errors before and
+    after. A sample of finite size shows a calibration error even where all probabilities are
+    exact, so the error without that bias stands beside, with its 95 % interval (bootstrap), and
+    the error to be expected of exact probabilities. Then, for thresholds of confidence, the share
+    of images answered, how many of them are right, and how many of those left out would have been.
 
     Writes RUN/calibration.json, which mien export builds into the model, and RUN/calibration.png
     with reliability diagrams and the curve of accuracy against coverage.
@@ -92,7 +104,7 @@ def calibrate(
     used = str(predictions.info.get("split") or Path(source).stem)
     _warn(output, source, used)
     with output.progress("fitting temperatures") as progress:
-        found = fit(predictions, progress=progress)
+        found = fit(predictions, balance=balance, progress=progress)
     chosen = None if accuracy is None else found.curve().reaching(accuracy)
     folder = out or (Path(source) if Path(source).is_dir() else None)
     file = picture = None
@@ -170,12 +182,14 @@ def _print(output: Output, found: Fit, split: str, chosen: Point | None) -> None
     folds = ", ".join(f"{each:.3f}" for each in found.temperatures)
     output.result(f"{split}: {len(found.before):,} images")
     output.result(f"temperature: {found.temperature:.4f} (of the folds: {folds})")
-    before, after = (figures.to_dict() for figures in found.figures)
+    before, after = found.figures
     output.table(
         ("figure", "before", "after"),
         [
             (name, *(_figure(each[key]) for each in (before, after)))
             for name, key in (
+                ("accuracy", "accuracy"),
+                ("balanced accuracy", "balanced_accuracy"),
                 ("log loss", "log_loss"),
                 ("Brier score", "brier"),
                 ("expected calibration error", "calibration_error"),

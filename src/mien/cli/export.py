@@ -202,7 +202,7 @@ def _export_run(
     run = Run(source)
     if is_classical(run.recipe()):
         raise MienError(f"{source} is no network, and only networks can be exported")
-    return export_run(run, target, measured(run) | facts, calibration)
+    return export_run(run, target, measured(run, calibration) | facts, calibration)
 
 
 def _export_ensemble(
@@ -214,5 +214,5 @@ def _export_ensemble(
 
     classifier, _ = open_classifier(source)
     assert isinstance(classifier, EnsembleClassifier)
-    facts = measured(Path(source)) | facts
+    facts = measured(Path(source), calibration) | facts
     return export_ensemble(source, classifier, target, facts, calibration)

@@ -51,9 +51,9 @@ def calibration_picture(fit: Fit, path: Path | str, *, title: str) -> None:
     )
     first, second, third = figure.subplots(1, 3)
     _draw_reliability(first, fit.before)
-    _finish(first, f"Before: calibration error {before.calibration_error:.2%}")
+    _finish(first, f"Before: calibration error {before['calibration_error']:.2%}")
     _draw_reliability(second, fit.after)
-    _finish(second, f"After: calibration error {after.calibration_error:.2%}")
+    _finish(second, f"After: calibration error {after['calibration_error']:.2%}")
     for axes in (first, second):
         axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
         axes.legend(loc="upper left", frameon=False, fontsize=9, labelcolor=INK)

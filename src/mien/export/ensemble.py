@@ -99,7 +99,7 @@ def export_ensemble(
     return save(joined, classifier, preprocessing, provenance, target, calibration)
 
 
-def measured(folder: Path) -> dict[str, Any]:
+def measured(folder: Path, calibration: Calibration | None) -> dict[str, Any]:
     """Return the figures of an ensemble's own predictions for validation, as provenance.
 
     They are those that `mien ensemble` or `mien evaluate` wrote; nothing where there are none, or
@@ -108,7 +108,7 @@ def measured(folder: Path) -> dict[str, Any]:
     fitted = EnsembleFolder.load(folder).fitted
     if fitted is not None and fitted.get("split") == "validation":
         return {}
-    return figures(folder, "validation", folder / FILE)
+    return figures(folder, "validation", folder / FILE, calibration)
 
 
 def _shared(members: Sequence[Member], classifiers: Sequence[Classifier]) -> Preprocessing:

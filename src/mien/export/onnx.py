@@ -10,6 +10,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from mien.evaluation.calibration import Calibration
 from mien.evaluation.metrics import evaluate
 from mien.evaluation.predict import Classifier, answer
 from mien.evaluation.predictions import Predictions
-from mien.export.calibrating import add_temperature
+from mien.export.calibrating import add_calibration
 from mien.files import atomic_path, sha256
 from mien.images.preprocessing import Preprocessing
 from mien.models.folding import fold
@@ -127,7 +128,7 @@ def save(
         "mien.parity": {"precision": "float32"},
     }
     if calibration is not None:
-        add_temperature(model, calibration.temperature)
+        add_calibration(model, calibration)
         metadata["mien.calibration"] = calibration.to_dict()
     set_metadata(model, metadata)
     onnx.checker.check_model(model)
@@ -148,22 +149,31 @@ def set_metadata(model: onnx.ModelProto, values: Mapping[str, Any]) -> None:
     onnx.helper.set_model_props(model, texts)
 
 
-def measured(run: Run) -> dict[str, Any]:
+def measured(run: Run, calibration: Calibration | None) -> dict[str, Any]:
     """Return the figures of a run's own predictions for its validation split, as provenance.
 
     They are those that `mien evaluate RUN` wrote with these weights; without them, nothing.
     """
-    return figures(run.folder, run.recipe().training.validation_split, run.weights_file)
+    split = run.recipe().training.validation_split
+    return figures(run.folder, split, run.weights_file, calibration)
 
 
-def figures(folder: Path, split: str, weights: Path) -> dict[str, Any]:
-    """Return the figures of the predictions in a folder that were made with these weights."""
+def figures(
+    folder: Path, split: str, weights: Path, calibration: Calibration | None
+) -> dict[str, Any]:
+    """Return the figures of the predictions in a folder that were made with these weights.
+
+    They are those of calibrated predictions where there is a calibration.
+    """
     file = folder / "predictions" / f"{split}.parquet"
     if not file.is_file():
         return {}
     predictions = Predictions.load(file)
     if predictions.info.get("model_sha256") != sha256(weights):
         return {}
+    if calibration is not None:
+        calibrated = calibration.apply(predictions.probabilities)
+        predictions = replace(predictions, probabilities=calibrated)
     metrics = evaluate(predictions)
     return {
         "accuracy": {
