@@ -210,6 +210,10 @@ def test_the_verb_writes_lists_and_sheets(dataset: Dataset, tmp_path: Path) -> N
     assert result["findings"]["near-leak"] == {"train": 1}
     assert result["findings"]["label-error"] == {}
     assert result["label_errors"]["train"]["rate"] == 0
+    # Nobody is labeled surprise or neutral.
+    assert [x is None for x in result["label_errors"]["train"]["thresholds"]] == [
+        *[False, False, False, False, False, True, True]
+    ]
     assert result["excluded"] == 4
     with (out / "audit.csv").open(newline="", encoding="utf-8") as file:
         assert [row["finding"] for row in csv.DictReader(file)][:3] == ["blank", *["conflict"] * 2]

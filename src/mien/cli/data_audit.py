@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -172,7 +173,11 @@ def _present(
                 "label_errors": {
                     split: {
                         "rate": errors.rate,
-                        "thresholds": errors.thresholds.tolist(),
+                        # NaN, of a class without images, is no JSON.
+                        "thresholds": [
+                            None if math.isnan(each) else each
+                            for each in errors.thresholds.tolist()
+                        ],
                         "joint": errors.joint.tolist(),
                     }
                     for split, errors in found.label_errors.items()
