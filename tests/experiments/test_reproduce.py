@@ -218,7 +218,7 @@ def test_an_ensemble_s_predictions_are_traced_to_it_and_none_of_an_older_one_sta
 ) -> None:
     mean, _ = reproduce.ensembles(work.request, work.dataset, work.survey())
     # What an exported file says of itself: only of predictions that the ensemble made.
-    assert measured(mean.folder)["accuracy"]["accuracy"] == mean.accuracy
+    assert measured(mean.folder, None)["accuracy"]["accuracy"] == mean.accuracy
     member = work.request.out / mean.members[0] / "predictions" / "test.parquet"
     kept = member.read_bytes()
     written = Predictions.load(member)

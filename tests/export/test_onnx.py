@@ -67,17 +67,17 @@ def test_the_metadata_hold_labels_preprocessing_and_provenance(run: Run, tmp_pat
 
 
 def test_the_figures_of_the_run_s_own_predictions_go_along(run: Run, tmp_path: Path) -> None:
-    assert measured(run) == {}
+    assert measured(run, None) == {}
     names = np.array([str(i) for i in range(1, 32, 2)])
     labels = (np.arange(1, 32, 2) % 7).astype(np.int8)
     probabilities = np.eye(7, dtype=np.float32)[labels]
     probabilities[0] = np.roll(probabilities[0], 1)
     file = run.folder / "predictions" / "validation.parquet"
     Predictions(names, labels, probabilities, {"model_sha256": "0" * 64}).save(file)
-    assert measured(run) == {}  # of other weights
+    assert measured(run, None) == {}  # of other weights
     info = {"model_sha256": sha256(run.weights_file)}
     Predictions(names, labels, probabilities, info).save(file)
-    accuracy = measured(run)["accuracy"]
+    accuracy = measured(run, None)["accuracy"]
     assert accuracy["images"] == 16
     assert accuracy["accuracy"] == 15 / 16
     file.unlink()
