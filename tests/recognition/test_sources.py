@@ -67,6 +67,18 @@ def test_urls_are_refused_unless_they_are_asked_for() -> None:
     assert str(entry.name) == "x.jpg"
 
 
+def test_no_name_stops_the_others(tmp_path: Path) -> None:
+    """What is wrong with one of them is said of that one, by what gets it."""
+    long = tmp_path / f"{'a' * 300}.jpg"
+    urls = ["http://[::1", "http://a.example/%00b.jpg", f"http://a.example/{'ü' * 300}.jpg"]
+    urls.append(f"http://a.example/{'a/' * 5000}")
+    entries = find_pictures([str(long), *urls], urls=True)
+    assert [entry.label for entry in entries] == [str(long), *urls]
+    for target in annotated_files(entries[1:], tmp_path):
+        target.touch()
+    assert (tmp_path / "_b-faces.png").exists()
+
+
 def test_standard_input_is_one_picture() -> None:
     (entry,) = find_pictures(["-", "-"])
     assert (entry.label, entry.address) == ("-", "-")

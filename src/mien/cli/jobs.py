@@ -45,8 +45,8 @@ class Job:
         """Return the picture as a recognizer takes it."""
         return self.entry.label if self.entry.address is None else self._load
 
-    def draw(self) -> str | bytes:
-        """Return what to draw on, and forget what was kept for it."""
+    def take(self) -> str | bytes:
+        """Return the picture as it came, to draw on, and keep it no longer."""
         content, self.content = self.content, None
         return self.entry.label if content is None else content
 

@@ -202,8 +202,9 @@ def _recognized(
         results = recognizer.analyze_many(sources, detect=detect, workers=cores())
         for done, (found, job) in enumerate(zip(results, jobs, strict=True), 1):
             picture = replace(found, image=job.entry.label)
+            content = job.take()  # of an unreadable one too, or they would pile up
             if job.target is not None and picture.status != "unreadable":
-                _annotate(picture, job.draw(), job.target)
+                _annotate(picture, content, job.target)
             yield picture
             progress(done, len(jobs))
 

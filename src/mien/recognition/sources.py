@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -17,6 +17,8 @@ STANDARD_INPUT = "-"
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _WILD = re.compile(r"[*?\[]")
+_UNFIT = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')  # in the name of a file, here or on Windows
+_LONGEST_NAME = 60  # that a URL gives a file: four bytes a letter and an ending must fit into 255
 
 
 @dataclass(frozen=True)
@@ -97,22 +99,39 @@ def _entries(source: str, urls: bool) -> Iterator[Entry]:
     path = Path(source)
     if source == STANDARD_INPUT:
         yield Entry(Path("stdin"), PurePosixPath("stdin"), source)
-    elif path.is_dir():
+    elif _holds(path.is_dir):
         yield from _matches(path, "**/*")
-    elif _URL.match(source) and not path.exists():
+    elif _URL.match(source) and not _holds(path.exists):
         if not urls:
             raise MienError(
                 f"{source} is a URL, and nothing is fetched from a network unless you ask for it",
                 hint="--allow-urls public fetches pictures from the internet",
             )
-        name = PurePosixPath(unquote(urlsplit(source).path)).name or "picture"
+        name = _file_name(source)
         yield Entry(Path(name), PurePosixPath(name), source)
-    elif _WILD.search(source) and not path.exists():
+    elif _WILD.search(source) and not _holds(path.exists):
         # A pattern without a match is a missing file, as in a shell.
         found = _matches(*_split(path))
         yield from found or [Entry(path, PurePosixPath(path.name))]
     else:
         yield Entry(path, PurePosixPath(path.name or "picture"))
+
+
+def _holds(question: Callable[[], bool]) -> bool:
+    """Ask the system about a path; where it cannot say, the recognizer will say why."""
+    try:
+        return question()
+    except OSError:  # the name is too long for it, or a folder on the way is closed
+        return False
+
+
+def _file_name(url: str) -> str:
+    """Return what the picture at a URL might be called; the URL may be malformed."""
+    try:
+        path = unquote(urlsplit(url).path)
+    except ValueError:
+        path = ""
+    return _UNFIT.sub("_", PurePosixPath(path).name)[-_LONGEST_NAME:] or "picture"
 
 
 def _split(pattern: Path) -> tuple[Path, str]:
