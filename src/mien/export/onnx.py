@@ -212,7 +212,10 @@ def to_onnx(
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "model.onnx"
         program.save(str(plain))
-        return _without_notes(onnx.load(plain))
+        model = onnx.load(plain)
+    given = model.graph.input[0].type.tensor_type.shape.dim
+    assert all(given[axis].dim_param for axis in axes), "the graph is for one size only"
+    return _without_notes(model)
 
 
 def _without_notes(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -94,7 +94,8 @@ def _extended_box_blur(levels: Tensor, reach: int, weight: int, edge_weight: int
 
 def _equalize_hist(images: Tensor) -> Tensor:
     levels = images.flatten(1).long()
-    counts = torch.zeros(len(levels), 256, dtype=torch.int32, device=images.device)
+    # `len` would fix the batch's size in an exported graph.
+    counts = torch.zeros(levels.shape[0], 256, dtype=torch.int32, device=images.device)
     counts.scatter_add_(1, levels, torch.ones_like(levels, dtype=torch.int32))
     table = (255 * counts.cumsum(dim=1).double() / levels.shape[1]).round().float()
     return table.gather(1, levels).reshape(images.shape)
