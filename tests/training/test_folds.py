@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mien.cli.main import main
 from mien.data.cache import Dataset
 from mien.data.exclusion import read_exclusions
 from mien.errors import MienError
@@ -134,11 +133,14 @@ def test_another_cross_validation_is_refused(
         Folds(tmp_path)
 
 
-def test_the_command(tmp_path: Path, dataset_folder: Path, recipe_file: Path) -> None:
-    command = [sys.executable, "-m", "mien", "folds", str(recipe_file), "--data", dataset_folder]
-    command += ["--out", tmp_path / "folds", "--folds", "2", "--set", SHORT[0], "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    result = json.loads(done.stdout)
+def test_the_command(
+    tmp_path: Path, dataset_folder: Path, recipe_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["folds", str(recipe_file), "--data", str(dataset_folder), "--folds", "2"]
+    command += ["--out", str(tmp_path / "folds"), "--set", SHORT[0], "--json"]
+    assert main(command) == 0
+    printed = capsys.readouterr()
+    result = json.loads(printed.out)
     assert result["metrics"]["count"] == 64
-    assert "fold 2/2  epoch 2/2" in done.stderr
+    assert "fold 2/2  epoch 2/2" in printed.err
     assert Path(result["predictions"]).is_file()
