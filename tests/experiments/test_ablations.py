@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from mien.cli.main import main
 from mien.data import cache
 from mien.experiments.plan import EXPERIMENTS, select
 from mien.experiments.report import gather
@@ -174,12 +173,12 @@ def test_only_seeds_that_both_have_are_compared(folder: Path, maker: SimpleNames
 
 
 def test_a_report_on_ablations_alone_says_nothing_of_the_paper(
-    run_mien: Callable[..., CompletedProcess[str]], folder: Path
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = run_mien("report", folder)
-    assert done.returncode == 0, done.stderr
-    assert "mixup, alpha 0.2" in done.stdout
-    assert "The mask helps" not in done.stdout
+    assert main(["report", str(folder)]) == 0
+    printed = capsys.readouterr().out
+    assert "mixup, alpha 0.2" in printed
+    assert "The mask helps" not in printed
     for text in ((folder / name).read_text() for name in ("report.md", "report.html")):
         assert "ways to train" in text
         assert "claims" not in text
