@@ -15,12 +15,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from mien.classifiers import open_classifier
+from mien.data.cache import from_arrays
 from mien.emotions import EMOTIONS
 from mien.errors import MienError
 from mien.evaluation.ensemble import METHODS, Combiner
 from mien.evaluation.ensemble_folder import EnsembleFolder, Member
 from mien.evaluation.predict import EnsembleClassifier, answer
 from mien.export.ensemble import GRAPH_FILTERS, export_ensemble
+from mien.export.forms import Data, Form, write
 from mien.files import sha256
 from mien.images.preprocessing import FilterSpec, Preprocessing
 from mien.recognition.classifier import OnnxClassifier
@@ -129,6 +131,28 @@ def test_the_file_tells_its_members(make: Make, tmp_path: Path) -> None:
     assert told["ensemble"]["method"] == "mean"
     assert [each["sha256"] for each in told["members"]] == [each.sha256 for each in members]
     assert told["members"][1]["provenance"] == {"seed": 2}
+
+
+@pytest.mark.parametrize("split", ["validation", "train"])
+def test_figures_on_images_that_weights_were_fitted_to_are_not_claimed(
+    split: str, make: Make, tmp_path: Path
+) -> None:
+    folder, classifier = _ensemble(tmp_path / "e", [make("a", 1), make("b", 2)])
+    file = folder / "ensemble.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "fitted": {"split": split}}))
+    plain, target = tmp_path / "plain.onnx", tmp_path / "measured.onnx"
+    export_ensemble(folder, classifier, plain)
+    dataset = from_arrays(
+        images=_images(),
+        labels=(np.arange(40) % 7).astype(np.int8),
+        splits=np.zeros(40, np.uint8),
+        names=np.arange(40).astype(np.str_),
+        split_names=("validation",),
+    )
+    write(plain, target, Form(), Data(dataset))
+    exported = OnnxClassifier(target)
+    assert exported.parity["validation"]["data"] == dataset.checksum
+    assert ("accuracy" in exported.provenance) == (split == "train")
 
 
 def test_labels_in_another_order_and_older_operators(make: Make, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ class Calibration:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the calibration as plain JSON values, from which `from_dict` makes it again."""
+        """Return the calibration as plain JSON values, as `save` writes them."""
         return {
             "format": FORMAT,
             "temperature": self.temperature,

@@ -116,7 +116,7 @@ def write(
         before = network or _side("float32 file", plain.read_bytes(), preprocessing, data.threads)
         after = _side(f"{form.precision} file", content, prepare, data.threads)
         parity = compare(before, after, data.dataset, data.validation, data.threads, progress)
-        record["validation"] = parity.record()
+        record["validation"] = {**parity.record(), "data": data.dataset.checksum}
     values["mien.parity"] = record
     values["mien.provenance"] = _provenance(json.loads(values["mien.provenance"]), form, parity)
     set_metadata(model, values)
@@ -150,15 +150,19 @@ def _as_crops(images: NDArray[np.uint8], kind: Crops) -> NDArray[np.uint8]:
 
 
 def _provenance(known: dict[str, Any], form: Form, parity: Parity | None) -> dict[str, Any]:
-    """Return a provenance whose accuracy is the file's own, or none."""
+    """Return a provenance whose accuracy is the file's own, or none.
+
+    None, too, where an ensemble's weights were fitted to the split, so that it would flatter.
+    """
     kept = dict(known)
-    if parity is not None:
+    fitted = known.get("fitted") or {}
+    if parity is not None and fitted.get("split") != parity.split:
         kept["accuracy"] = {
             "split": parity.split,
             "images": parity.images,
             "accuracy": parity.after.accuracy,
             "balanced_accuracy": parity.after.balanced_accuracy,
         }
-    elif form.precision != "float32":
+    elif parity is not None or form.precision != "float32":
         kept.pop("accuracy", None)
     return kept
