@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +133,12 @@ def test_several_models_may_come_with_the_package(
 def test_show_prints_what_a_model_says_of_itself(
     make_model: MakeModel, calibration: Calibration, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    fitted = {**calibration.fitted, "balance": 0.3}
+    calibration = replace(calibration, fitted=fitted)
     path = make_model(calibration=calibration.to_dict(), parity=PARITY)
     assert main(["models", "show", str(path)]) == 0
     printed = capsys.readouterr().out
+    assert "rare emotions are helped, strength 0.3" in printed
     assert f"temperature {calibration.temperature:.3f}, fitted to 500 images" in printed
     assert "70.1% of the file, 70.3% of the network" in printed
     assert OFF_LIMITS in printed

@@ -114,10 +114,12 @@ def _calibration(classifier: OnnxClassifier) -> str:
         return "no temperature was fitted"
     fitted = _mapping(calibration, "fitted")
     folds = _mapping(calibration, "measured").get("folds", UNKNOWN)
+    balance = fitted.get("balance") or 0
+    helped = f"; rare emotions are helped, strength {balance}" if balance else ""
     return (
         f"temperature {_temperature(classifier)}, fitted to {fitted.get('images', UNKNOWN)} "
         f"images of {fitted.get('split', UNKNOWN)}; expected calibration error "
-        f"{_calibration_error(classifier)}, on {folds} held-out folds"
+        f"{_calibration_error(classifier)}, on {folds} held-out folds{helped}"
     )
 
 
