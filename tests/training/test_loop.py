@@ -226,7 +226,7 @@ def test_compiling_without_a_compiler_is_told(monkeypatch: pytest.MonkeyPatch) -
 def test_compiled_steps_are_the_same_steps(
     tmp_path: Path, dataset: Dataset, recipe_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mien.training.device._compilers", lambda: [sys.executable])
+    monkeypatch.setattr("mien.training.device._compiler", lambda: sys.executable)
     calls: list[Any] = []
     compile_ = torch.compile
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -48,18 +49,17 @@ class Device:
             MienError: there are no such devices, they do not know the precision, or a step cannot
                 be compiled.
         """
-        if self.compiled and not any(map(shutil.which, _compilers())):
+        if self.compiled and not shutil.which(_compiler()):
             raise MienError(
-                "compiling needs a C++ compiler, and none of these was found: "
-                + ", ".join(_compilers()),
+                f"compiling needs a C++ compiler, and {_compiler()} was not found",
                 hint="install one, name it in the variable CXX, or leave out --compile",
             )
         precision: Any = self.resolved_precision()
         # cuDNN may choose kernels whose sums differ from run to run; the same seed shall repeat.
         torch.backends.cudnn.deterministic = True
-        if precision != "32-true":
-            # TF32 for what autocast leaves in float32: Muon's products.
-            torch.set_float32_matmul_precision("high")
+        # TF32 for what autocast leaves in float32: Muon's products. It is set for the process, in
+        # which a run in another precision may have come before.
+        torch.set_float32_matmul_precision("highest" if precision == "32-true" else "high")
         try:
             return Fabric(accelerator=self.accelerator, devices=self.devices, precision=precision)
         except (ValueError, RuntimeError, MisconfigurationException) as error:
@@ -69,10 +69,10 @@ class Device:
             ) from error
 
 
-def _compilers() -> list[str]:
-    """Return the names by which PyTorch looks for a C++ compiler."""
-    named = os.environ.get("CXX")
-    return [named] if named else ["g++", "clang++"]
+def _compiler() -> str:
+    """Return the name by which PyTorch looks for a C++ compiler."""
+    usual = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    return os.environ.get("CXX", usual)
 
 
 def is_first_process() -> bool:
