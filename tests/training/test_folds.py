@@ -73,6 +73,16 @@ def test_each_run_is_trained_without_what_it_predicts(
     assert kept.info["split"] == "train"
 
 
+def test_more_folds_than_different_images_are_refused(
+    tmp_path: Path, dataset: Dataset, recipe_file: Path
+) -> None:
+    images = np.array(dataset.images)
+    images[dataset.indices("train")[2:]] = images[dataset.indices("train")[1]]
+    with pytest.raises(MienError, match="do not fill 3 folds"):
+        begin(load(str(recipe_file)), replace(dataset, images=images), tmp_path / "folds", 3)
+    assert not (tmp_path / "folds").exists()
+
+
 def test_equal_images_are_in_one_fold(tmp_path: Path, dataset: Dataset, recipe_file: Path) -> None:
     images = np.array(dataset.images)
     images[1:40:2] = images[0:40:2, :, ::-1]
@@ -144,3 +154,14 @@ def test_the_command(
     assert result["metrics"]["count"] == 64
     assert "fold 2/2  epoch 2/2" in printed.err
     assert Path(result["predictions"]).is_file()
+
+
+def test_a_recipe_that_may_know_the_labels_already_is_warned_of(
+    tmp_path: Path, dataset_folder: Path, recipe_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "folds"
+    command = ["folds", str(recipe_file), "--data", str(dataset_folder), "--out", str(out)]
+    # A folder of a run, whose weights are missing here.
+    assert main([*command, "--set", f"model.weights={tmp_path}"]) == 1
+    assert "so did the folds' runs" in capsys.readouterr().err
+    assert not out.exists()

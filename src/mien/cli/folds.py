@@ -92,6 +92,11 @@ def folds(
     device.fabric()  # A device that does not exist is told before a folder is made.
     settings = load_recipe(recipe, overrides)
     stages = stages_of(settings)
+    if settings.training.distill or Path(settings.model.weights).is_dir():
+        output.warn(
+            "the recipe begins with the weights of a run, or learns from predictions; where the "
+            "models behind them saw the labels of the training split, so did the folds' runs"
+        )
     dataset = load(data, verify=True)
     with output.progress("comparing images") as comparing:
         begun = begin(settings, dataset, folder, count, progress=comparing)

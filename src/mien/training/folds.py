@@ -104,8 +104,8 @@ def begin(
         progress: told how many images were compared with the others.
 
     Raises:
-        MienError: the folder holds something else, or the recipe cannot be trained; see
-            `mien.training.loop.start`.
+        MienError: the folder holds something else, there are fewer images than folds, or the
+            recipe cannot be trained; see `mien.training.loop.start`.
     """
     folder = Path(folder)
     if (folder / "folds.json").is_file():
@@ -114,6 +114,11 @@ def begin(
     rows = labeled_rows(dataset, recipe.training.train_split)
     groups = _groups(np.asarray(dataset.images[rows]), progress)
     fold_of = deal(np.asarray(dataset.labels[rows]), groups, count)
+    if len(np.unique(fold_of)) < count:
+        raise MienError(
+            f"{len(rows)} images, those that show the same together, do not fill {count} folds",
+            hint="take fewer folds",
+        )
     with atomic_directory(folder) as temporary:
         Run(temporary).copy_files(recipe)
         info = {"folds": count, "data": dataset.checksum, "recipe": to_table(recipe)}
