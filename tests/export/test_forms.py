@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from mien.cli.main import main
 from mien.data import cache
 from mien.data.cache import Dataset
 from mien.errors import MienError
+from mien.export import onnx as exporting
 from mien.export.parity import Figures, Parity
 from mien.export.reducing import FEWEST_IMAGES, to_int8
 from mien.images.decode import decode_whole
@@ -28,6 +31,25 @@ from mien.training.recipe import load
 
 SIZE = 16
 PHOTO = Path(mien_package.__file__).parent / "assets" / "astronaut.jpg"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _traced_once() -> Iterator[None]:
+    """Tracing a network takes seconds: one with the same weights is not traced again."""
+    trace, known = exporting.to_onnx, dict[Any, onnx.ModelProto]()
+
+    def to_onnx(module: Any, shape: Any, names: Any) -> onnx.ModelProto:
+        weights = b"".join(tensor.numpy().tobytes() for tensor in module.state_dict().values())
+        key = (hashlib.sha256(weights).digest(), shape, names)
+        if key not in known:
+            known[key] = trace(module, shape, names)
+        model = onnx.ModelProto()
+        model.CopyFrom(known[key])
+        return model
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exporting, "to_onnx", to_onnx)
+        yield
 
 
 @pytest.fixture(scope="module")
