@@ -63,6 +63,7 @@ def test_overrides(override: str, read) -> None:  # type: ignore[no-untyped-def]
         (HEAD + "[input.filter]\nname = 'median'\nplaec = 'x'\n", ["input.filter.plaec", "place"]),
         (HEAD + "[input.filter]\nname = 'mediann'\n", ["mediann", "median"]),
         (HEAD + "[input.filter]\nname='unsharp_mask'\noptions={radios=2}\n", ["radios", "radius"]),
+        (HEAD + "[model.options]\nsize = 24\n", ["model.options", "size is no option"]),
         (HEAD + "[training]\nepochs = 0\n", ["training.epochs", "0"]),
         (HEAD + "[optimizer]\nname = 'sdg'\n", ["optimizer.name", "sdg", "sgd"]),
         (HEAD + "[training]\nsizes=[{start=0.5,size=48},{start=0.1,size=32}]\n", ["ordered"]),

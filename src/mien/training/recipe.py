@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mien.errors import MienError, nearest
 from mien.images.augment import Augmentation
@@ -45,6 +45,13 @@ class Model(Section):
     name: str
     weights: str = ""
     options: dict[str, Any] = {}
+
+    @field_validator("options")
+    @classmethod
+    def _own(cls, options: dict[str, Any]) -> dict[str, Any]:
+        if told := sorted(options.keys() & {"name", "size", "channels", "classes"}):
+            raise ValueError(f"{told[0]} is no option: model.name and [input] decide it")
+        return options
 
 
 class Filter(Section):
