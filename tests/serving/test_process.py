@@ -74,15 +74,26 @@ def test_a_signal_lets_what_was_accepted_be_finished(
     assert "Traceback" not in errors
 
 
-def test_a_second_signal_ends_it_at_once(start_server: StartServer) -> None:
-    server = start_server()
-    connection = _begin(server, 1000)
+def test_a_second_signal_ends_it_at_once(start_server: StartServer, photo: bytes) -> None:
+    server = start_server("--workers", "1")
+    begun = _begin(server, len(photo))
+    working = [_begin(server, len(photo)) for _ in range(3)]
+    for connection in working:
+        connection.send(photo)
     server.process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
+    while httpx.get(f"{server.url}/v2/health/ready").status_code == 200:
+        pass
     assert server.process.poll() is None
     server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(20) is not None
-    connection.close()
+    ended = begun.getresponse()
+    assert ended.status == 503
+    assert json.loads(ended.read())["type"] == "urn:mien:problem:stopping"
+    begun.close()
+    for connection in working:
+        assert connection.getresponse().status in (200, 503)
+        connection.close()
+    assert server.process.wait(60) is not None
+    assert "Traceback" not in server.process.communicate()[1]
 
 
 def test_a_client_that_goes_or_dawdles_gives_its_place_back(start_server: StartServer) -> None:

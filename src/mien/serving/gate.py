@@ -101,5 +101,10 @@ class Place:
             if not waiting:
                 self.leave()
 
+        def tell(job: Future[Any]) -> None:
+            # A server that was ended at once has no loop any more, and no places.
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(done, job)
+
         for job in list(waiting):
-            job.add_done_callback(lambda job: loop.call_soon_threadsafe(done, job))
+            job.add_done_callback(tell)

@@ -62,13 +62,13 @@ class Guard:
             await self._app(scope, receive, send)
             return
         start = time.perf_counter()
-        status = 500
+        status, begun = 500, False
         body = _Body(receive, Headers(scope=scope))
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, begun = message["status"], True
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers[name] = value
@@ -83,6 +83,12 @@ class Guard:
             await self._app(scope, body.receive, answer)
         except ProblemError as problem:
             await problem.response()(scope, receive, answer)
+        except asyncio.CancelledError:
+            # A second signal ends the server, and with it what is under way.
+            if not begun:
+                body.give_up()
+                ended = ProblemError("stopping", "it was ended at once", retry_after=5)
+                await ended.response()(scope, receive, answer)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             seconds = time.perf_counter() - start
@@ -133,6 +139,10 @@ class _Body:
         message = await self._receive()
         self.complete = message["type"] != "http.request" or not message.get("more_body")
         return message
+
+    def give_up(self) -> None:
+        """Wait for nothing more of it."""
+        self._comes = False
 
     async def discard(self) -> None:
         size = 0
