@@ -134,7 +134,11 @@ def test_what_is_no_video_is_refused_at_once(
     text.write_text("no video")
     for source, message in (
         *((text, "no video that can be read"), (tmp_path / "none.mp4", "there is no video")),
-        *((97, "no camera 97"), ("http://127.0.0.1:9/a.mp4", "there is no video")),
+        *(
+            (97, "no camera 97"),
+            (2**31, "no camera"),
+            ("http://127.0.0.1:9/a.mp4", "there is no video"),
+        ),
     ):
         with pytest.raises(mien.MienError, match=message):
             mien.analyze_video(source, recognizer)

@@ -21,6 +21,7 @@ from mien.images.decode import MAX_PIXELS
 FALLBACK_RATE = 25.0
 """Frames a second where a file or a camera does not say."""
 
+_LAST_DEVICE = 2**31 - 1  # OpenCV takes no larger number
 _FASTEST = 1000.0  # What a file says beyond this is wrong.
 # A count in a file's header may be an estimate, and the last frames of some files do not decode.
 _MISSING_FRAMES = 2
@@ -150,8 +151,8 @@ class VideoStream:
 
 def _open(source: str | os.PathLike[str] | int) -> Any:
     if isinstance(source, int):
-        capture = _capture(source)
-        if not capture.isOpened():
+        capture = _capture(source) if 0 <= source <= _LAST_DEVICE else None
+        if capture is None or not capture.isOpened():
             raise MienError(
                 f"there is no camera {source}, or another program uses it",
                 hint="cameras are numbered from 0",
