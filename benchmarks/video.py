@@ -9,6 +9,7 @@ with one frame searched at a time and with as many as there are cores. Cameras g
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 
 from mien import SAMPLE, FaceOptions, Recognizer, analyze_video
+from mien.errors import MienError
 from mien.images.decode import decode
 from mien.recognition.recognizer import cores
 from mien.recognition.video import SEARCH_SIDE
@@ -60,4 +62,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MienError as error:
+        sys.exit(f"error: {error.message}")
