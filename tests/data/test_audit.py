@@ -21,6 +21,7 @@ from mien.data.audit_files import REASONS, exclusions_for, write_audit
 from mien.data.cache import Dataset, from_arrays, load, save
 from mien.data.defects import border_shares, drawn_scores, is_blank
 from mien.data.exclusion import read_exclusions
+from mien.errors import MienError
 from mien.evaluation.predictions import Predictions
 
 
@@ -71,6 +72,12 @@ def dataset() -> Dataset:
         names=np.array(list(made)),
         split_names=splits,
     )
+
+
+def test_labels_that_are_not_known_cannot_be_wrong(dataset: Dataset) -> None:
+    given = np.full((1, 7), 1 / 7, np.float32)
+    with pytest.raises(MienError, match="split 'test'"):
+        audit(dataset, probabilities={"test": given})
 
 
 def test_each_defect_is_found_where_it_is(dataset: Dataset) -> None:

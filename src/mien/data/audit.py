@@ -19,6 +19,7 @@ from mien.data.describe import UNLABELED
 from mien.data.duplicates import Pairs, Prepared, find_pairs, prepare
 from mien.data.leaks import TRAIN
 from mien.emotions import EMOTIONS, UNKNOWN
+from mien.errors import MienError
 from mien.progress import Progress, silent
 
 FINDINGS: dict[str, str] = {
@@ -116,15 +117,23 @@ def audit(
         faces: looks for faces; None leaves this out.
         progress: is told how many of the steps are done: an image looked at is one, and an image
             compared with a split's.
+
+    Raises:
+        MienError: no image of a split has both a label and probabilities.
     """
     probabilities = probabilities or {}
+    findings: list[Finding] = []
+    label_errors = {}
+    for split, given in probabilities.items():
+        label_errors[split], suspects = _of_labels(dataset, split, given)
+        findings += suspects
     queries = {
         split: prepare(np.asarray(dataset.images[dataset.indices(split)]))
         for split in dataset.split_names
     }
     combinations = list(itertools.combinations_with_replacement(queries, 2))
     total = len(dataset) + sum(len(queries[later].groups) for _, later in combinations)
-    findings = list(_of_single_images(dataset, faces, _part(progress, 0, total)))
+    findings += _of_single_images(dataset, faces, _part(progress, 0, total))
     done = len(dataset)
     for earlier, later in combinations:
         pairs = _compared(queries, earlier, later, _part(progress, done, total))
@@ -132,10 +141,6 @@ def audit(
         if earlier == later:
             findings += _conflicts(dataset, dataset.indices(later), queries[later].groups, pairs)
         done += len(queries[later].groups)
-    label_errors = {}
-    for split, given in probabilities.items():
-        label_errors[split], suspects = _of_labels(dataset, split, given)
-        findings += suspects
     order = list(FINDINGS)
     # Of faces and labels a low score is the clearest, of the others a high one.
     low = ("no-face", "label-error")
@@ -254,6 +259,12 @@ def _of_labels(
 ) -> tuple[LabelErrors, Sequence[Finding]]:
     rows = dataset.indices(split)
     known = np.isfinite(probabilities).all(axis=1) & (dataset.labels[rows] != UNKNOWN)
+    if not known.any():
+        raise MienError(
+            f"wrong labels of the split {split!r} cannot be looked for: none of its images has "
+            "both a label and probabilities",
+            hint="give predictions for a split with labels",
+        )
     rows = rows[known]
     errors = find_label_errors(np.asarray(dataset.labels[rows]), probabilities[known])
     findings = [
