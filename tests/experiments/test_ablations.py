@@ -10,6 +10,7 @@ import pytest
 
 from mien.cli.main import main
 from mien.data import cache
+from mien.evaluation.align import take
 from mien.experiments.plan import EXPERIMENTS, select
 from mien.experiments.report import gather
 from mien.experiments.report.ablation_figures import Ablations, Decision, Gain, Row
@@ -161,6 +162,19 @@ def test_only_images_that_were_not_learned_from_measure(
     assert row.level.accuracy.value == pytest.approx(402 / 700)
     assert row.decisive is not None
     assert row.decisive.value < -0.4
+
+
+def test_runs_that_learned_from_all_images_are_measured_on_the_split_alone(
+    folder: Path, maker: SimpleNamespace
+) -> None:
+    few = maker.predictions(maker.right(0), prefix="r")
+    few = take(few, np.arange(len(few)) < 150)
+    for seed in (0, 1):
+        few.save(folder / f"ablation-mixup-seed{seed}" / "predictions" / "train.parquet")
+    row = _row(_ablations(folder), "mixup")
+    assert row.held_out is None
+    assert row.decisive is not None
+    assert row.decisive.value == pytest.approx(50 / 700)
 
 
 def test_only_seeds_that_both_have_are_compared(folder: Path, maker: SimpleNamespace) -> None:

@@ -87,6 +87,13 @@ def test_a_row_without_its_published_weights_is_skipped(
     assert task.reason.endswith("mien weights fetch keras-vggface-resnet50")
 
 
+def test_a_row_may_begin_with_the_weights_of_a_run(tmp_path: Path, dataset: cache.Dataset) -> None:
+    (tmp_path / "before").mkdir()
+    task = _task(tmp_path, "foldnet-micro", f"model.weights={tmp_path / 'before'}")
+    look(task, dataset)
+    assert task.state is State.TRAIN
+
+
 def test_a_recipe_that_the_package_lacks_is_skipped(tmp_path: Path, dataset: cache.Dataset) -> None:
     (task,) = tasks_of([Experiment("no-such", "None", "paper")], [0], (), tmp_path)
     look(task, dataset)

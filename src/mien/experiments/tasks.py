@@ -184,7 +184,7 @@ def look(task: Task, dataset: Dataset) -> None:
 def _missing(recipe: Recipe, dataset: Dataset) -> str:
     """Return in words what a recipe needs and this machine does not have, or an empty text."""
     weights = recipe.model.weights
-    if weights and not find(weights).path.is_file():
+    if weights and not Path(weights).is_dir() and not find(weights).path.is_file():
         return f"needs published weights: mien weights fetch {weights}"
     for file in (*recipe.training.distill, *recipe.training.exclude):
         if not Path(file).is_file():

@@ -114,7 +114,8 @@ def _held_out(folder: Path, runs: Sequence[RunRecord]) -> dict[str, _Answers]:
             continue
         counted = predictions.labeled.copy()
         counted[learned] = False
-        found[run.name] = _Answers(predictions, counted)
+        if counted.any():  # fewer images than the recipe wants leave none
+            found[run.name] = _Answers(predictions, counted)
     return found
 
 
