@@ -25,6 +25,7 @@ VERBS: dict[str, str] = {
     "recipes": "mien.cli.recipes:recipes",
     "train": "mien.cli.train:train",
     "folds": "mien.cli.folds:folds",
+    "average": "mien.cli.average:average",
     "evaluate": "mien.cli.evaluate:evaluate",
     "calibrate": "mien.cli.calibrate:calibrate",
     "embed": "mien.cli.embed:embed",
