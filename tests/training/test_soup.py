@@ -59,7 +59,8 @@ def test_the_statistics_are_those_of_the_images(dataset: Dataset, first: Run) ->
     measure_statistics(network, recipe, dataset.images[:40])
     features = torch.cat(seen)
     assert len(features) == 40
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     torch.testing.assert_close(norm.running_mean, features.mean(dim=(0, 2, 3)))
     torch.testing.assert_close(norm.running_var, features.var(dim=(0, 2, 3)))
     assert not norm.training
