@@ -123,7 +123,7 @@ def test_several_models_may_come_with_the_package(
     assert OnnxClassifier().path == tmp_path / "mien-small.onnx"
     assert main(["models"]) == 0
     printed = capsys.readouterr()
-    named = [line.split()[0] for line in printed.out.splitlines() if "float32" in line]
+    named = [line.split()[0] for line in printed.out.splitlines() if "48×48" in line]
     assert named == ["small", "tiny"]
     assert "the default is small" in printed.err
     assert main(["models", "tin"]) == 1

@@ -14,6 +14,7 @@ from PIL import Image
 
 from mien.emotions import EMOTIONS
 from mien.recognition.bundled import SAMPLE
+from mien.recognition.classifier import OnnxClassifier
 
 pytest.importorskip("playwright")
 
@@ -134,7 +135,7 @@ def test_the_sample_is_read_and_saved_as_json(page: Page) -> None:
     with page.expect_download() as download:
         page.get_by_role("button", name="Save as JSON").click()
     saved = json.loads(download.value.path().read_text())
-    assert saved["model"] == "foldnet"
+    assert saved["model"] == OnnxClassifier().provenance["name"]
     assert [face["emotion"] for face in saved["faces"]] == ["happy"]
 
 
