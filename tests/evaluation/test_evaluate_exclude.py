@@ -44,3 +44,21 @@ def test_a_list_that_does_not_fit_is_refused(
     listed.write_text("split,name\nvalidation,10.png\n")
     assert main(["evaluate", str(file), "--exclude", str(listed)]) == 1
     assert "seen.csv:2: the split 'validation' has no image '10.png'" in capsys.readouterr().err
+
+
+def test_a_list_of_nothing_is_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listed = file.with_name("empty.csv")
+    listed.write_text("split,name,reason\n")
+    assert main(["evaluate", str(file), "--exclude", str(listed)]) == 0
+    assert "empty.csv: no image is named" in capsys.readouterr().err
+
+
+def test_a_list_of_another_split_is_refused_by_name(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = file.with_name("other.csv")
+    listed.write_text("split,name\ntrain,1.png\n")
+    assert main(["evaluate", str(file), "--exclude", str(listed)]) == 1
+    assert "other.csv names no image of the split 'validation' but of train" in (
+        capsys.readouterr().err
+    )

@@ -79,3 +79,22 @@ def test_what_is_refused(run_mien: Run, crop: Path, model: Path, tmp_path: Path)
     assert status == ExitStatus.FAILURE
     assert "missing.jpg: no such file" in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["crop.png", model.name]
+
+
+@pytest.mark.parametrize("name", ["map.txt", "map"])
+def test_a_name_without_a_format_is_refused_before_the_work(
+    run_mien: Run, crop: Path, model: Path, tmp_path: Path, name: str
+) -> None:
+    done = run_mien("explain", crop, "--no-detect", "--model", model, "--out", name, cwd=tmp_path)
+    assert done.returncode == ExitStatus.FAILURE
+    assert "name it .png" in done.stderr
+    assert not (tmp_path / name).exists()
+
+
+def test_the_name_chooses_the_format(
+    run_mien: Run, crop: Path, model: Path, tmp_path: Path
+) -> None:
+    arguments = ("explain", crop, "--no-detect", "--model", model, "--out", "map.jpg")
+    assert run_mien(*arguments, cwd=tmp_path).returncode == ExitStatus.OK
+    with Image.open(tmp_path / "map.jpg") as picture:
+        assert picture.format == "JPEG"

@@ -182,6 +182,8 @@ def _print(output: Output, found: Fit, split: str, chosen: Point | None) -> None
     folds = ", ".join(f"{each:.3f}" for each in found.temperatures)
     output.result(f"{split}: {len(found.before):,} images")
     output.result(f"temperature: {found.temperature:.4f} (of the folds: {folds})")
+    if found.balance:
+        output.result(f"rare emotions are helped with the strength {found.balance:g}")
     before, after = found.figures
     output.table(
         ("figure", "before", "after"),

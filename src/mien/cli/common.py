@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -140,3 +141,16 @@ def needs(what: str, extra: str) -> None:
     """
     if any(importlib.util.find_spec(package) is None for package in _EXTRA_PACKAGES[extra]):
         raise missing_extra(what, extra)
+
+
+def check_picture_name(path: Path) -> None:
+    """Refuse a name by which no picture's format can be chosen, before the work is done.
+
+    Raises:
+        MienError: the name does not end in .png, .jpg, .jpeg or .webp.
+    """
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise MienError(
+            f"{path}: no picture's format has the suffix {path.suffix!r}",
+            hint="name it .png, .jpg or .webp",
+        )

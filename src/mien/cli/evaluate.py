@@ -94,6 +94,8 @@ def evaluate(
     from mien.evaluation.predictions import SUFFIXES
 
     exclusions = read_exclusions(exclude)  # A list that is wrong is told before the work.
+    if exclude and not exclusions:
+        output.warn(f"{', '.join(map(str, exclude))}: no image is named, so none is left out")
     if Path(source).suffix.lower() in SUFFIXES:
         if tta != "none":
             raise click.UsageError("--tta needs a model: predictions are already made")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mien.cli.common import Output, json_option, verb_options
+from mien.cli.common import Output, check_picture_name, json_option, verb_options
 from mien.cli.faces import face_options
 from mien.errors import MienError
 
@@ -84,6 +84,8 @@ def explain(
 
     if (photo is None) != sample:
         raise click.UsageError("name one photo, or try --sample")
+    if target is not None:
+        check_picture_name(target)
     source = str(SAMPLE) if photo is None else photo
     # Pillow warns of large and of slightly damaged pictures; what matters becomes an error.
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -104,7 +106,7 @@ def explain(
         from mien.recognition.explain_picture import draw_explanations
 
         with atomic_path(target) as temporary:
-            draw_explanations(decode(source), found).save(temporary, format="PNG")
+            draw_explanations(decode(source), found).convert("RGB").save(temporary)
     if as_json:
         model = faces.classifier.path.stem
         explained = [one.to_dict() for one in found]
@@ -121,5 +123,13 @@ def _print(output: Output, found: Sequence[Explanation]) -> None:
         drops = (float(one.drops.max()), *one.thirds)
         points = (str(round(100 * drop)) for drop in drops)
         rows.append((str(one.number), one.emotion, f"{one.probability:.0%}", *points))
-    columns = ("face", "emotion", "probability", "largest drop", "upper", "middle", "lower")
+    columns = (
+        "face",
+        "emotion",
+        "probability",
+        "largest drop (points)",
+        "upper",
+        "middle",
+        "lower",
+    )
     output.table(columns, rows, texts=2)

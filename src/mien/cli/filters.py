@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mien.cli.common import Output, verb_options
+from mien.cli.common import Output, check_picture_name, verb_options
 
 if TYPE_CHECKING:
     from mien.images.batches import Images
@@ -84,7 +84,7 @@ def filters(
 
     if augment and names:
         raise click.UsageError("--augment and --filter exclude each other")
-    _check_format(out)
+    check_picture_name(out)
     original = _read(photo, color=color, size=48 if augment and size is None else size)
     height, width = original.shape[:2]
     if augment:
@@ -100,16 +100,6 @@ def filters(
     with atomic_path(out) as temporary:
         sheet.save(temporary)
     output.note(f"wrote {out}")
-
-
-def _check_format(out: Path) -> None:
-    from mien.errors import MienError
-
-    if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
-        raise MienError(
-            f"{out}: a sheet cannot be written in the format {out.suffix or 'without a suffix'!r}",
-            hint="name it .png, .jpg or .webp",
-        )
 
 
 def _read(photo: Path, *, color: bool, size: int | None) -> Images:

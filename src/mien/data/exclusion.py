@@ -100,8 +100,9 @@ def excluded(
     ours = [each for each in exclusions if each.split == split]
     if exclusions and not ours:
         splits = ", ".join(sorted({each.split for each in exclusions}))
+        files = ", ".join(dict.fromkeys(each.place.rpartition(":")[0] for each in exclusions))
         raise MienError(
-            f"the exclusion list names no image of the split {split!r} but of {splits}",
+            f"{files} names no image of the split {split!r} but of {splits}",
             hint="leave the list out where it excludes nothing",
         )
     known = set(names.tolist())

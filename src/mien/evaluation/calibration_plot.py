@@ -42,9 +42,10 @@ def calibration_picture(fit: Fit, path: Path | str, *, title: str) -> None:
         MienError: matplotlib is not installed.
     """
     before, after = fit.figures
+    balance = f", rare emotions helped by {fit.balance:g}" if fit.balance else ""
     figure = new_figure(14.5, 5)
     figure.suptitle(
-        f"{title}: {len(fit.before):,} images, temperature {fit.temperature:.3f}, "
+        f"{title}: {len(fit.before):,} images, temperature {fit.temperature:.3f}{balance}, "
         f"measured on folds that it was not fitted to",
         fontsize=12,
         color=INK,
