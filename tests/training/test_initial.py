@@ -60,3 +60,13 @@ def test_a_run_without_weights_is_refused(
     recipe = load(str(recipe_file), [f"model.weights={begun.folder}"])
     with pytest.raises(MienError, match="has no weights yet"):
         loop.start(recipe, dataset, tmp_path / "second")
+
+
+def test_a_source_that_has_changed_before_the_first_epoch_is_refused(
+    tmp_path: Path, dataset: Dataset, recipe_file: Path, first: Run
+) -> None:
+    recipe = load(str(recipe_file), [f"model.weights={first.folder}", "training.epochs=1"])
+    begun = loop.start(recipe, dataset, tmp_path / "second")
+    first.save_weights({name: value + 1 for name, value in first.weights().items()})
+    with pytest.raises(MienError, match="has changed since this run was started"):
+        loop.train(begun, dataset, CPU)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,20 @@ from mien.training.run import Run
 from mien.weights.loading import load_into, record
 
 
-def load_initial(network: nn.Module, recipe: Recipe) -> None:
+def load_initial(
+    network: nn.Module, recipe: Recipe, recorded: Mapping[str, Any] | None = None
+) -> None:
     """Load what `recipe.model.weights` names; nothing where it is empty.
 
     Args:
         network: what `mien.training.run.build_network` built for the recipe.
         recipe: its `model.weights` is a name of the catalog or a file for `mien.weights.loading`,
             or the folder of a run of the same network, whose best weights are taken whole.
+        recorded: what `record_initial` said when the run was started, where it was.
 
     Raises:
-        MienError: the weights are not on this machine, or belong to another network.
+        MienError: the weights are not on this machine, belong to another network, or are those of
+            a run that has been trained further since.
     """
     model = recipe.model
     if not model.weights:
@@ -31,13 +36,19 @@ def load_initial(network: nn.Module, recipe: Recipe) -> None:
     if not Path(model.weights).is_dir():
         load_into(network, model.weights, architecture=model.name, options=model.options)
         return
+    source = Run(model.weights)
+    if recorded is not None and recorded.get("sha256") != sha256(source.weights_file):
+        raise MienError(
+            f"{source.weights_file} has changed since this run was started from it",
+            hint="start a new run from it",
+        )
     try:
-        network.load_state_dict(Run(model.weights).weights())
+        network.load_state_dict(source.weights())
     except RuntimeError as error:
         raise MienError(
             f"the weights of the run {model.weights} do not fit the network {model.name!r}",
             hint="model.name, model.options and input.color have to be those of that run: "
-            f"{Run(model.weights).recipe_file}",
+            f"{source.recipe_file}",
         ) from error
 
 

@@ -96,7 +96,7 @@ class Trainer:
         """Take up the last checkpoint, or begin with fresh, published or another run's weights."""
         state = self.run.load_checkpoint()
         if state is None:
-            load_initial(self.bare_network, self.recipe)
+            load_initial(self.bare_network, self.recipe, self.run.info().get("weights"))
             self._enter(self.stages[0], from_best=False)
             return
         self.bare_network.load_state_dict(state["network"])
