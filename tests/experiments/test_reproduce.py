@@ -141,7 +141,7 @@ def test_runs_that_fail_or_are_killed_do_not_end_the_others(work: Work) -> None:
         ("foldnet-micro-unsharp-seed0", State.DONE),
     ]
     assert "SIGKILL" in found["Plain"].reason
-    assert "unexpected keyword argument 'widths'" in found["Failing"].reason
+    assert "no option 'widths'" in found["Failing"].reason
     assert found["Failing"].reason in reproduce.log_file(found["Failing"]).read_text()
     assert not found["Failing"].folder.exists()
     assert len(found["Mask"].history) == EPOCHS

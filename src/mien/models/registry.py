@@ -101,7 +101,7 @@ def create(
     if unknown := sorted(options.keys() - known):
         raise MienError(
             f"the architecture {name!r} has no option {unknown[0]!r}",
-            hint=nearest(unknown[0], known),
+            hint=nearest(unknown[0], known) if known else "it has none",
         )
     try:
         return entry.build(size=size, channels=channels, classes=classes, **options)
