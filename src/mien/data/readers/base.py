@@ -43,9 +43,9 @@ class Rows:
 
     def take(self, rows: Sequence[int]) -> Rows:
         """Return some of the rows, counted from 0."""
-        whole = isinstance(self.images, np.ndarray)
+        images = self.images
         return Rows(
-            self.images[list(rows)] if whole else [self.images[row] for row in rows],
+            images[list(rows)] if isinstance(images, np.ndarray) else [images[row] for row in rows],
             [self.labels[row] for row in rows],
             [self.splits[row] for row in rows],
             [self.names[row] for row in rows],
