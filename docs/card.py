@@ -69,7 +69,7 @@ def model(classifier: OnnxClassifier) -> str:
         "input": f"{preprocessing.size}×{preprocessing.size} {colors}, uint8{filtered}; "
         "normalization is inside the file",
         "output": f"probabilities of {', '.join(classifier.labels)}",
-        "file": f"`{classifier.path.relative_to(ROOT)}`, {megabytes:.1f} MB, "
+        "file": f"`src/mien/assets/{classifier.path.name}`, {megabytes:.1f} MB, "
         f"{classifier.precision}, {origin.get('license', 'no license')}",
         "SHA-256": f"`{sha256(classifier.path)}`",
         "run": f"`results/{run.folder.name}`, seed {recipe.training.seed}, started "
