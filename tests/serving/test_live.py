@@ -105,8 +105,6 @@ def test_ctrl_c_ends_it_cleanly_watched_or_not(start: Live, clip: Path, tmp_path
     for watched in (False, True):
         process, url = start(clip, "--detector", "haar", "--jsonl", lines)
         address, _, token = url.partition("/#token=")
-        # The page answers as soon as the job can be ended in order.
-        httpx.get(address, timeout=60)
         if watched:
             answer = httpx.get(
                 f"{address}/frame?after=0", headers={"Authorization": f"Bearer {token}"}, timeout=60
@@ -116,9 +114,7 @@ def test_ctrl_c_ends_it_cleanly_watched_or_not(start: Live, clip: Path, tmp_path
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 130
         assert "Traceback" not in errors
-        # A signal before the first frame leaves no file.
-        assert not lines.exists() or len(lines.read_text().splitlines()) < 20
-        lines.unlink(missing_ok=True)
+        assert len(lines.read_text().splitlines()) < 20
 
 
 # A camera that shows a clip again and again, in place of OpenCV's.

@@ -169,9 +169,13 @@ def video(
                 sinks.append(stack.enter_context(json_lines(None if printed else jsonl_file)))
             if annotated is not None:
                 sinks.append(stack.enter_context(_annotated(annotated, stream.rate / every)))
+            address = None
             if live:
-                sinks.append(stack.enter_context(_live(port, paced=not stream.live)))
-            status = _run(output, stream, frames, sinks, limit)
+                from mien.serving.live import live_view
+
+                view, address = stack.enter_context(live_view(port, paced=not stream.live))
+                sinks.append(view.add)
+            status = _run(output, stream, frames, sinks, limit, address)
     if timeline_file is not None:
         _draw(timeline, timeline_file)
     if as_json:
@@ -187,11 +191,16 @@ def _run(
     frames: Iterator[Frame],
     sinks: list[_Sink],
     limit: float | None,
+    address: str | None,
 ) -> ExitStatus:
     """Hand each frame to all sinks; Ctrl-C ends the frames, not the program."""
     status = ExitStatus.OK
     started, count = time.perf_counter(), 0
     try:
+        if address is not None:
+            # Without the address there is nothing to see, be it --quiet or not. From when it is
+            # told on, Ctrl-C leaves whole files.
+            click.echo(f"live view: {address}", err=True)
         with output.progress("recognizing") as progress:
             for frame in frames:
                 if limit is not None and frame.seconds >= limit:
@@ -223,16 +232,6 @@ def _annotated(file: Path, rate: float) -> Iterator[_Sink]:
             yield made.add
         finally:
             made.close()
-
-
-@contextlib.contextmanager
-def _live(port: int, *, paced: bool) -> Iterator[_Sink]:
-    from mien.serving.live import live_view
-
-    with live_view(port, paced=paced) as (view, address):
-        # Without the address there is nothing to see, be it --quiet or not.
-        click.echo(f"live view: {address}", err=True)
-        yield view.add
 
 
 def _draw(timeline: Timeline, file: Path) -> None:
