@@ -129,11 +129,7 @@ def train(
         MienError: the data set is another one, or nothing can be fitted to it.
     """
     recipe = run.recipe()
-    if dataset.checksum != run.info()["data"]["checksum"]:
-        raise MienError(
-            f"{run.folder} was started on another data set",
-            hint="give the one it was started on with --data DIR",
-        )
+    run.check_data(dataset)
     if run.is_finished():
         return
     options = options_of(recipe)

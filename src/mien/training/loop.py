@@ -122,12 +122,7 @@ def train(
     fabric = device.fabric()
     fabric.launch()
     fabric.barrier()  # until the first process has made the folder
-    checksum = run.info()["data"]["checksum"]
-    if dataset.checksum != checksum:
-        raise MienError(
-            f"the data set's checksum {dataset.checksum[:12]}… is not the run's {checksum[:12]}…",
-            hint="continue with the data that the run was started with",
-        )
+    run.check_data(dataset)
     if fabric.is_global_zero:
         run.add_session(
             {

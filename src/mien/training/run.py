@@ -131,6 +131,20 @@ class Run:
             Path(copy).parent.mkdir(exist_ok=True)
             shutil.copyfile(source, copy)
 
+    def check_data(self, dataset: Dataset) -> None:
+        """Refuse another data set than the run was started with.
+
+        Raises:
+            MienError: the checksums differ.
+        """
+        checksum = self.info()["data"]["checksum"]
+        if dataset.checksum != checksum:
+            raise MienError(
+                f"the data set's checksum {dataset.checksum[:12]}… is not that of the run "
+                f"{self.folder}, {checksum[:12]}…",
+                hint="give the data set that the run was started with",
+            )
+
     def data_folder(self) -> Path:
         """Return where the run's data set lay when the run was started.
 

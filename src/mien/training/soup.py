@@ -70,11 +70,7 @@ def average(
                 hint="only weights of the same network can be averaged; for others there is "
                 "mien ensemble",
             )
-    if dataset.checksum != runs[0].info()["data"]["checksum"]:
-        raise MienError(
-            f"{runs[0].folder} was trained on another data set",
-            hint="give the data set that the run was started with",
-        )
+    runs[0].check_data(dataset)
     target = Run(folder)
     target.check_new()
     portions = np.asarray(shares, np.float64) / np.sum(shares)
@@ -113,6 +109,7 @@ def measure_statistics(
         images: uint8, N×H×W or N×H×W×3, as they lie in a data set.
         progress: told how many images were measured.
     """
+    # As torch.optim.swa_utils.update_bn does, but that leaves dropout on.
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     network.eval()  # dropout and dropped branches are off
     for norm in norms:
