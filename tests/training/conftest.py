@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 
 from mien.data import cache
+from mien.training import loop
+from mien.training.device import Device
+from mien.training.recipe import load
+from mien.training.run import Run
 
 RECIPE = """
 summary = "tiny"
@@ -67,3 +71,12 @@ def recipe_file(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.toml"
     path.write_text(RECIPE)
     return path
+
+
+@pytest.fixture
+def first(tmp_path: Path, dataset: cache.Dataset, recipe_file: Path) -> Run:
+    """A run that others may begin with."""
+    recipe = load(str(recipe_file), ["training.epochs=1"])
+    return loop.train(
+        loop.start(recipe, dataset, tmp_path / "first"), dataset, Device(accelerator="cpu")
+    )

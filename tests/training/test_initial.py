@@ -18,12 +18,6 @@ from mien.training.run import Run
 CPU = Device(accelerator="cpu")
 
 
-@pytest.fixture
-def first(tmp_path: Path, dataset: Dataset, recipe_file: Path) -> Run:
-    recipe = load(str(recipe_file), ["training.epochs=1"])
-    return loop.train(loop.start(recipe, dataset, tmp_path / "first"), dataset, CPU)
-
-
 def test_a_run_goes_on_from_another_run_s_best_weights(
     tmp_path: Path, dataset: Dataset, recipe_file: Path, first: Run
 ) -> None:

@@ -21,12 +21,6 @@ from mien.training.soup import average, measure_statistics
 CPU = Device(accelerator="cpu")
 
 
-@pytest.fixture
-def first(tmp_path: Path, dataset: Dataset, recipe_file: Path) -> Run:
-    recipe = load(str(recipe_file), ["training.epochs=2"])
-    return loop.train(loop.start(recipe, dataset, tmp_path / "first"), dataset, CPU)
-
-
 def test_a_soup_has_the_mean_of_the_weights_and_is_a_run(
     tmp_path: Path, dataset_folder: Path, dataset: Dataset, recipe_file: Path, first: Run
 ) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from mien.cli.common import Output, json_option, needs, verb_options
-from mien.cli.train import epoch_line
+from mien.cli.train import accelerator_option, epoch_line, precision_option
 
 if TYPE_CHECKING:
     from mien.evaluation.predictions import Predictions
     from mien.progress import Progress
+    from mien.training.device import Precision
     from mien.training.folds import Folds
     from mien.training.run import Row
 
@@ -50,14 +51,8 @@ Examples:
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the recipe."
 )
-@click.option("--accelerator", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "32-true", "bf16-mixed", "16-mixed"]),
-    default="auto",
-    show_default=True,
-    help="auto: bf16 mixed precision on a GPU, float32 elsewhere.",
-)
+@accelerator_option
+@precision_option
 @json_option
 @verb_options
 def folds(
@@ -68,7 +63,7 @@ def folds(
     count: int,
     overrides: tuple[str, ...],
     accelerator: str,
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"],
+    precision: Precision,
     as_json: bool,
 ) -> None:
     """Train RECIPE once for each fold, and predict every training image by the run without it.

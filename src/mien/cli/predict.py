@@ -14,7 +14,7 @@ import click
 
 from mien.cli.common import Output, json_option, verb_options
 from mien.cli.faces import face_options
-from mien.cli.sinks import Sink, json_lines, needs_pyarrow, tables
+from mien.cli.sinks import Sink, json_lines, needs_pyarrow, parquet_option, tables
 from mien.errors import ExitStatus
 from mien.files import atomic_path
 
@@ -73,13 +73,7 @@ Examples:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a table with a row for every face, or for a picture without one.",
 )
-@click.option(
-    "--parquet",
-    "parquet_file",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the same table as Parquet; needs pyarrow.",
-)
+@parquet_option
 @click.option(
     "--jsonl",
     "jsonl_file",

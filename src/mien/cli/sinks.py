@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 Sink: TypeAlias = "Callable[[Picture], None]"
 """Takes one result after the other."""
 
+parquet_option = click.option(
+    "--parquet",
+    "parquet_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the same table as Parquet; needs pyarrow.",
+)
+
 _ROWS_AT_ONCE = 4096  # that a Parquet file gets together
 
 

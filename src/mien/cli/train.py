@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,9 +11,22 @@ from mien.cli.common import Output, json_option, needs, verb_options
 
 if TYPE_CHECKING:
     from mien.data.cache import Dataset
+    from mien.training.device import Precision
     from mien.training.recipe import Recipe
     from mien.training.run import Row, Run
     from mien.training.stages import ResolvedStage
+
+
+accelerator_option = click.option(
+    "--accelerator", default="auto", show_default=True, help="auto, cpu, cuda or mps."
+)
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["auto", "32-true", "bf16-mixed", "16-mixed"]),
+    default="auto",
+    show_default=True,
+    help="auto: bf16 mixed precision on a GPU, float32 elsewhere.",
+)
 
 
 @click.command(
@@ -35,15 +48,9 @@ Examples:
     metavar="KEY=VALUE",
     help="Override a key of the recipe, such as training.seed=1; without a value, take it out.",
 )
-@click.option("--accelerator", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@accelerator_option
 @click.option("--devices", default=1, show_default=True, help="How many devices train together.")
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "32-true", "bf16-mixed", "16-mixed"]),
-    default="auto",
-    show_default=True,
-    help="auto: bf16 mixed precision on a GPU, float32 elsewhere.",
-)
+@precision_option
 @click.option(
     "--compile",
     "compiled",
@@ -61,7 +68,7 @@ def train(
     overrides: tuple[str, ...],
     accelerator: str,
     devices: int,
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"],
+    precision: Precision,
     compiled: bool,
     as_json: bool,
 ) -> None:

@@ -12,7 +12,7 @@ import click
 
 from mien.cli.common import Output, json_option, needs, verb_options
 from mien.cli.faces import face_options
-from mien.cli.sinks import json_lines, needs_pyarrow, tables
+from mien.cli.sinks import json_lines, needs_pyarrow, parquet_option, tables
 from mien.errors import ExitStatus
 
 if TYPE_CHECKING:
@@ -66,13 +66,7 @@ Examples:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a table with a row for every face of every frame, or for a frame without one.",
 )
-@click.option(
-    "--parquet",
-    "parquet_file",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the same table as Parquet; needs pyarrow.",
-)
+@parquet_option
 @click.option(
     "--jsonl",
     "jsonl_file",
