@@ -16,7 +16,7 @@ from mien.data.cache import Dataset
 from mien.data.confident import LabelErrors, find_label_errors
 from mien.data.defects import BORDER, DRAWN, border_shares, drawn_scores, is_blank
 from mien.data.describe import UNLABELED
-from mien.data.duplicates import Pairs, Prepared, find_pairs, prepare
+from mien.data.duplicates import Pairs, find_pairs, prepare
 from mien.data.leaks import TRAIN
 from mien.emotions import EMOTIONS, UNKNOWN
 from mien.errors import MienError
@@ -136,7 +136,8 @@ def audit(
     findings += _of_single_images(dataset, faces, _part(progress, 0, total))
     done = len(dataset)
     for earlier, later in combinations:
-        pairs = _compared(queries, earlier, later, _part(progress, done, total))
+        other = None if earlier == later else queries[later]
+        pairs = find_pairs(queries[earlier], other, progress=_part(progress, done, total))
         findings += _of_pairs(dataset, earlier, later, pairs)
         if earlier == later:
             findings += _conflicts(dataset, dataset.indices(later), queries[later].groups, pairs)
@@ -200,14 +201,6 @@ def _of_single_images(
             if scores is not None and scores[place] < NO_FACE:
                 yield _finding(dataset, "no-face", row, scores[place])
         progress(start + len(images), None)
-
-
-def _compared(
-    queries: Mapping[str, Prepared], earlier: str, later: str, progress: Progress
-) -> Pairs:
-    if earlier == later:
-        return find_pairs(queries[earlier], progress=progress)
-    return find_pairs(queries[earlier], queries[later], progress=progress)
 
 
 def _of_pairs(dataset: Dataset, earlier: str, later: str, pairs: Pairs) -> Iterator[Finding]:
