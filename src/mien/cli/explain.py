@@ -106,7 +106,7 @@ def explain(
         from mien.recognition.explain_picture import draw_explanations
 
         with atomic_path(target) as temporary:
-            draw_explanations(decode(source), found).convert("RGB").save(temporary)
+            draw_explanations(decode(source), found).save(temporary)
     if as_json:
         model = faces.classifier.path.stem
         explained = [one.to_dict() for one in found]

@@ -69,6 +69,10 @@ class Calibration:
         """Return calibrated probabilities, float32 N×7, for those of the model, N×7."""
         return scaled(probabilities, self.temperature, self.offsets).astype(np.float32)
 
+    def calibrated(self, predictions: Predictions) -> Predictions:
+        """Return the predictions of the calibrated model for those of the model."""
+        return replace(predictions, probabilities=self.apply(predictions.probabilities))
+
     def check(self, weights: Path, file: Path) -> None:
         """Refuse to calibrate what the temperature was not fitted to.
 

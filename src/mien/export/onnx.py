@@ -10,7 +10,6 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +171,7 @@ def figures(
     if predictions.info.get("model_sha256") != sha256(weights):
         return {}
     if calibration is not None:
-        calibrated = calibration.apply(predictions.probabilities)
-        predictions = replace(predictions, probabilities=calibrated)
+        predictions = calibration.calibrated(predictions)
     metrics = evaluate(predictions)
     return {
         "accuracy": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -179,10 +179,7 @@ def compare(
 
 def _classified(side: Side, dataset: Dataset, split: str, progress: Progress) -> Predictions:
     predictions = predict(side.classifier, dataset, split, progress=progress)
-    if side.calibration is None:
-        return predictions
-    calibrated = side.calibration.apply(predictions.probabilities)
-    return replace(predictions, probabilities=calibrated)
+    return predictions if side.calibration is None else side.calibration.calibrated(predictions)
 
 
 def _figures(side: Side, answer: Predictions, rate: float) -> Figures:

@@ -14,7 +14,7 @@ and what is there is not done again, so that work that was killed goes on.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -219,11 +219,10 @@ def train_folds(
             train(run, dataset, device, progress=progress(number), on_epoch=report)
     split = folds.recipe.training.train_split
     rows = labeled_rows(dataset, split)
-    place = {row: at for at, row in enumerate(rows.tolist())}
     probabilities = np.empty((len(rows), len(EMOTIONS)), np.float32)
-    for number, own in enumerate(_rows_of(folds, dataset, rows), start=1):
-        at = [place[row] for row in own.tolist()]
-        probabilities[at] = _held_out(folds.run(number), dataset, own)
+    for number in range(1, folds.count + 1):
+        own = excluded(read_exclusions([folds.list_file(number)]), split, dataset.names[rows])
+        probabilities[own] = _held_out(folds.run(number), dataset, rows[own])
     predictions = Predictions(
         names=np.array(dataset.names[rows]),
         labels=np.array(dataset.labels[rows]),
@@ -243,14 +242,6 @@ def train_folds(
 
 def _numbered(on_epoch: Callable[[int, Row], None], number: int) -> Callable[[Row], None]:
     return lambda row: on_epoch(number, row)
-
-
-def _rows_of(folds: Folds, dataset: Dataset, rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
-    """Yield each fold's rows of the data set."""
-    split = folds.recipe.training.train_split
-    for number in range(1, folds.count + 1):
-        listed = excluded(read_exclusions([folds.list_file(number)]), split, dataset.names[rows])
-        yield rows[listed]
 
 
 def _held_out(run: Run, dataset: Dataset, rows: NDArray[np.intp]) -> NDArray[np.float32]:
